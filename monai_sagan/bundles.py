@@ -1,0 +1,193 @@
+"""MONAI bundles: finding, describing, deriving and running them.
+
+The bundle is the program: what is read, how it is prepared, which network and what is written stand in its config.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser, ConfigWorkflow
+
+from monai_sagan.errors import UserError
+from monai_sagan.files import write_whole, write_whole_folder
+
+__all__ = ["WEIGHTS", "describe_bundle", "find_bundle", "derive_bundle", "require_weights", "run_bundle", "shipped_bundles"]
+
+WEIGHTS = Path("models") / "model.pt"
+_METADATA = Path("configs") / "metadata.json"
+# The config that defines network and preparation; the others take these from it by MONAI's macros.
+_BASE_CONFIG = "inference"
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def shipped_bundles() -> dict[str, Path]:
+    """The bundles that come with the package, by name: in the installed package, or beside it in a checkout."""
+    homes = (_PACKAGE / "bundles", _PACKAGE.parent / "bundles")
+    return {path.name: path for home in homes for path in sorted(home.glob("*")) if (path / _METADATA).is_file()}
+
+
+def find_bundle(bundle: str | Path) -> Path:
+    """The folder of a bundle.
+
+    Args:
+        bundle: a folder, or the name of a bundle that ships with the package. A folder of that name wins.
+
+    Raises:
+        UserError: if it is neither; the message names those that ship.
+    """
+    path = Path(bundle)
+    if (path / _METADATA).is_file():
+        return path.resolve()
+    shipped = shipped_bundles()
+    if str(bundle) in shipped:
+        return shipped[str(bundle)]
+    if path.is_dir():
+        raise UserError(f"{path}: this folder is no bundle, it has no {_METADATA}.")
+    raise UserError(f"{bundle}: there is no such bundle; give a bundle's folder or one of {', '.join(shipped)}.")
+
+
+def require_weights(root: Path) -> Path:
+    """The weights of a bundle.
+
+    Raises:
+        UserError: if it has none.
+    """
+    weights = root / WEIGHTS
+    if not weights.is_file():
+        raise UserError(
+            f"{weights}: this bundle has no weights; train it ('monai-sagan train') or import some "
+            "('monai-sagan import-checkpoint')."
+        )
+    return weights
+
+
+def describe_bundle(bundle_root: str | Path) -> dict[str, str | None]:
+    """What a result says of the bundle that made it.
+
+    Args:
+        bundle_root: the bundle's folder.
+
+    Returns:
+        ``name``, ``version`` and ``weights_sha256`` (None without weights).
+    """
+    root = Path(bundle_root)
+    metadata = json.loads((root / _METADATA).read_text(encoding="utf-8"))
+    weights = root / WEIGHTS
+    digest = None
+    if weights.is_file():
+        with weights.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else hashlib.sha256(file.read()).hexdigest()
+    return {"name": root.resolve().name, "version": metadata["version"], "weights_sha256": digest}
+
+
+def derive_bundle(source: Path, target: Path, overrides: Mapping[str, Any]) -> None:
+    """Makes a bundle that differs from another in some settings, without weights.
+
+    A setting is written where it is defined: in the inference config what that defines, since the others take it from
+    there; else in the training config. So the new bundle runs as it was trained.
+
+    Args:
+        source: the bundle to start from.
+        target: the folder of the new one.
+        overrides: config ids (``network_def#in_channels``) and their new values.
+
+    Raises:
+        UserError: if an id is not in the bundle's configs, or ``target`` exists already and is not empty.
+    """
+    configs = {name: source / "configs" / f"{name}.json" for name in (_BASE_CONFIG, "train")}
+    parsers = {name: ConfigParser(ConfigParser.load_config_file(str(path))) for name, path in configs.items()}
+    for key, value in overrides.items():
+        holder = next((parser for parser in parsers.values() if key in parser), None)
+        if holder is None:
+            known = ", ".join(sorted(k for k, v in parsers["train"].get().items() if not isinstance(v, (dict, list))))
+            raise UserError(f"{key}: the bundle {source.name} has no such setting; some that it has: {known}.")
+        holder[key] = value
+    try:
+        with write_whole_folder(target) as partial:
+            shutil.copytree(source, partial, dirs_exist_ok=True, ignore=shutil.ignore_patterns("models", "eval", "__pycache__"))
+            (partial / "models").mkdir()
+            for name, parser in parsers.items():
+                text = json.dumps(parser.get(), indent=4) + "\n"
+                (partial / "configs" / f"{name}.json").write_text(text, encoding="utf-8")
+    except FileExistsError as error:
+        raise UserError(f"{target}: {error.strerror}.") from error
+
+
+def record_weights(root: Path, note: str) -> None:
+    """Says in a bundle's metadata where its weights come from.
+
+    Args:
+        root: the bundle's folder.
+        note: one sentence.
+    """
+    path = root / _METADATA
+    metadata = json.loads(path.read_text(encoding="utf-8"))
+    metadata["weights"] = note
+    with write_whole(path) as partial:
+        partial.write_text(json.dumps(metadata, indent=4) + "\n", encoding="utf-8")
+
+
+def run_bundle(root: Path, config: str, **overrides: Any) -> ConfigWorkflow:
+    """Runs a bundle's config, as ``python -m monai.bundle run`` does from the bundle's folder.
+
+    Args:
+        root: the bundle's folder.
+        config: the name of the config, without ending.
+        **overrides: config ids and their values.
+
+    Returns:
+        The workflow after its run.
+
+    Raises:
+        UserError: if the bundle has no such config.
+    """
+    path = root / "configs" / f"{config}.json"
+    if not path.is_file():
+        raise UserError(f"{path}: the bundle has no such config.")
+    with _working_directory(root), _quiet("monai", "ignite", "SAGANTrainer", "AnomalyEvaluator"):
+        workflow = ConfigWorkflow(
+            config_file=str(path),
+            meta_file=str(root / _METADATA),
+            logging_file=False,
+            workflow_type="train" if config == "train" else "inference",
+            bundle_root=str(root),
+            **overrides,
+        )
+        workflow.initialize()
+        workflow.run()
+        workflow.finalize()
+    return workflow
+
+
+@contextmanager
+def _working_directory(path: Path) -> Iterator[None]:
+    """Macros in a config name files from the bundle's folder (``%configs/inference.json::...``)."""
+    before = Path.cwd()
+    os.chdir(path)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+@contextmanager
+def _quiet(*names: str) -> Iterator[None]:
+    """What went wrong is told by the command line, once and in its own words."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels):
+            logger.setLevel(level)

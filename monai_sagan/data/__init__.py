@@ -1,0 +1,18 @@
+"""Data: layouts, readers, data sets and the synthetic phantom."""
+
+from monai_sagan.data.datasets import CaseDataset, HealthyUnlabeledDataset
+from monai_sagan.data.med_ad import load_test_set, load_training_set, read_data_json
+from monai_sagan.data.reader import IMAGE_SUFFIXES, CaseReader, find_images, is_image, stem
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "CaseDataset",
+    "CaseReader",
+    "HealthyUnlabeledDataset",
+    "find_images",
+    "is_image",
+    "load_test_set",
+    "load_training_set",
+    "read_data_json",
+    "stem",
+]

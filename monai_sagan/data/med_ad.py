@@ -1,0 +1,150 @@
+"""The Med-AD layout: a folder ``images`` and a ``data.json`` that says what each image is for.
+
+``{"train": {"0": [healthy], "unlabeled": {"0": [...], "1": [...]}}, "test": {"0": [...], "1": [...]}}``; 0 is healthy, 1
+is not. What is under ``unlabeled`` is used without its label, which only serves to mix the two in a chosen ratio. Where
+nobody knows the labels, ``unlabeled`` is a plain list. Masks of lesions, where there are any, lie in a folder ``masks``
+under the names of their images.
+
+Layout and meaning of the anomaly ratio: Cai et al., "Dual-distribution discrepancy for anomaly detection in chest X-rays" (Med-AD
+benchmark), and the code of SAGAN (arXiv 2405.12872).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from monai_sagan.errors import UserError
+
+__all__ = ["load_test_set", "load_training_set", "read_data_json"]
+
+# A message names so many missing files; the rest is counted.
+_SHOWN = 3
+
+
+def read_data_json(dataset_dir: str | Path) -> dict[str, Any]:
+    """Reads a data set's ``data.json``.
+
+    Args:
+        dataset_dir: the folder of the data set.
+
+    Returns:
+        Its content.
+
+    Raises:
+        UserError: if there is no such folder or file, or it is no JSON object.
+    """
+    path = Path(dataset_dir) / "data.json"
+    if not path.is_file():
+        raise UserError(
+            f"{path}: there is no such file; make a data set with 'monai-sagan prepare folder SRC DST' and give its folder."
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: this is no valid JSON ({error}).") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected an object with 'train' and 'test', found {type(content).__name__}.")
+    return content
+
+
+def load_training_set(dataset_dir: str | Path, anomaly_ratio: float = 0.6) -> dict[str, list[dict[str, str]]]:
+    """Lists the images to train with.
+
+    The unlabelled set has as many images as the healthy one: the first ``int(n * anomaly_ratio)`` of those that are
+    not healthy, and the first of the healthy ones for the rest, as published. A plain list of unlabelled images is
+    taken whole.
+
+    Args:
+        dataset_dir: a folder in the Med-AD layout.
+        anomaly_ratio: share, in [0, 1], of images that are not healthy in the unlabelled set.
+
+    Returns:
+        ``{"healthy": [{"image": path}, ...], "unlabeled": [{"image": path}, ...]}``.
+
+    Raises:
+        UserError: if the layout is broken, a file is missing, or there are too few images for the ratio.
+    """
+    if not 0.0 <= anomaly_ratio <= 1.0:
+        raise UserError(f"anomaly_ratio must lie in [0, 1], not {anomaly_ratio}.")
+    root = Path(dataset_dir)
+    train = _section(read_data_json(root), root, "train")
+    healthy = _names(train, root, "train", "0")
+    unlabeled = train.get("unlabeled")
+    if isinstance(unlabeled, dict):
+        num_abnormal = int(len(healthy) * anomaly_ratio)
+        abnormal = _first(_names(unlabeled, root, "train.unlabeled", "1"), num_abnormal, root, anomaly_ratio)
+        normal = _first(_names(unlabeled, root, "train.unlabeled", "0"), len(healthy) - num_abnormal, root, anomaly_ratio)
+        mixture = abnormal + normal
+    else:
+        mixture = _names(train, root, "train", "unlabeled")
+    for name, images in (("train.0 (healthy)", healthy), ("train.unlabeled", mixture)):
+        if not images:
+            raise UserError(f"{root / 'data.json'}: {name} lists no image; training needs healthy and unlabelled ones.")
+    return {
+        "healthy": [{"image": path} for path in _paths(root, healthy)],
+        "unlabeled": [{"image": path} for path in _paths(root, mixture)],
+    }
+
+
+def load_test_set(dataset_dir: str | Path) -> list[dict[str, Any]]:
+    """Lists the test images with their labels.
+
+    Args:
+        dataset_dir: a folder in the Med-AD layout.
+
+    Returns:
+        ``{"image": path, "label": 0 or 1}`` and, where there is one, ``"mask": path``.
+
+    Raises:
+        UserError: if the layout is broken, a file is missing, or nothing is listed.
+    """
+    root = Path(dataset_dir)
+    test = _section(read_data_json(root), root, "test")
+    cases: list[dict[str, Any]] = []
+    for label in (0, 1):
+        names = _names(test, root, "test", str(label))
+        for name, path in zip(names, _paths(root, names)):
+            mask = root / "masks" / name
+            cases.append({"image": path, "label": label} | ({"mask": str(mask)} if mask.is_file() else {}))
+    if not cases:
+        raise UserError(f"{root / 'data.json'}: test lists no image, so there is nothing to evaluate.")
+    return cases
+
+
+def _section(content: dict[str, Any], root: Path, name: str) -> dict[str, Any]:
+    section = content.get(name)
+    if not isinstance(section, dict):
+        raise UserError(f"{root / 'data.json'}: '{name}' is missing or no object.")
+    return section
+
+
+def _names(section: dict[str, Any], root: Path, where: str, key: str) -> list[str]:
+    names = section.get(key, [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError(f"{root / 'data.json'}: '{where}.{key}' must be a list of file names.")
+    return names
+
+
+def _first(names: list[str], count: int, root: Path, anomaly_ratio: float) -> list[str]:
+    if len(names) < count:
+        raise UserError(
+            f"{root / 'data.json'}: an anomaly ratio of {anomaly_ratio} needs {count} unlabelled images of a kind of "
+            f"which only {len(names)} are listed; choose another anomaly_ratio."
+        )
+    return names[:count]
+
+
+def _paths(root: Path, names: list[str]) -> list[str]:
+    folder = root / "images"
+    paths = [folder / name for name in names]
+    for path in paths:
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise UserError(f"{root / 'data.json'}: '{path.name}' lies outside of the folder 'images'.")
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        shown = ", ".join(path.name for path in missing[:_SHOWN])
+        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        raise UserError(f"{root / 'data.json'}: names files that are not in {folder}: {shown}{more}.")
+    return [str(path) for path in paths]

@@ -1,0 +1,107 @@
+"""Reading images of every kind, with one clear sentence when one cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from monai.config import PathLike
+from monai.data import ImageReader, ITKReader, PILReader
+from monai.utils import ensure_tuple
+from PIL import Image
+
+from monai_sagan.errors import ImageError
+
+__all__ = ["IMAGE_SUFFIXES", "CaseReader", "find_images", "is_image", "stem"]
+
+_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+_VOLUMES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".dcm", ".dicom")
+IMAGE_SUFFIXES = _PICTURES + _VOLUMES
+
+# PIL's modes that hold an image as the transforms expect it; the others (palette, CMYK, 1 bit, ...) are converted.
+_PLAIN_MODES = ("L", "RGB", "RGBA", "I", "I;16", "I;16B", "F")
+_DICOM_PHOTOMETRIC = "0028|0004"
+
+
+class CaseReader(ImageReader):
+    """Reads pictures by PIL and everything else by ITK, as MONAI's readers do, and refuses what is no usable image.
+
+    Arrays have the axes of the file's geometry, x first. Tags of a DICOM file, which name the patient, are dropped.
+    Images in which high values are dark (MONOCHROME1) are inverted.
+    """
+
+    def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
+        """Whether the name of every file ends as an image's does."""
+        return all(is_image(Path(name)) for name in ensure_tuple(filename))
+
+    def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> Path:
+        """Only names the file: :class:`monai.transforms.LoadImage` hides what is raised here."""
+        return Path(ensure_tuple(data)[0])
+
+    def get_data(self, img: Path) -> tuple[np.ndarray, dict[str, Any]]:
+        """Reads the file.
+
+        Args:
+            img: the path.
+
+        Returns:
+            The array, x first, and MONAI's metadata.
+
+        Raises:
+            ImageError: if there is no such file, it cannot be read as an image, or its pixels cannot be used.
+        """
+        array, meta = self._read(img)
+        if array.size == 0:
+            raise ImageError(img, "the image has no pixels; leave it out or export it again.")
+        if not np.isfinite(array).all():
+            raise ImageError(img, "some pixels are NaN or infinite; replace them or leave the image out.")
+        if array.min() == array.max():
+            raise ImageError(img, "every pixel has the same value, so there is nothing to see; leave the image out.")
+        if str(meta.get(_DICOM_PHOTOMETRIC, "")).strip() == "MONOCHROME1":
+            array = (array.max() - array) + array.min()
+        return array, {key: value for key, value in meta.items() if "|" not in str(key)}
+
+    @staticmethod
+    def _read(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
+        if not path.exists():
+            raise ImageError(path, "there is no such file.")
+        if path.is_file() and path.stat().st_size == 0:
+            raise ImageError(path, "the file is empty; copy it again or leave it out.")
+        reader = PILReader(converter=_plain) if path.name.lower().endswith(_PICTURES) else ITKReader()
+        try:
+            return reader.get_data(reader.read(path))
+        except PermissionError as error:
+            raise ImageError(path, "there is no permission to read the file.") from error
+        except Exception as error:
+            # PIL and ITK raise everything from SyntaxError to RuntimeError for a damaged file.
+            raise ImageError(path, "the file is damaged or not an image; copy it again or leave it out.") from error
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    if image.mode in _PLAIN_MODES:
+        return image
+    return image.convert("L" if image.mode in ("1", "LA", "La") else "RGB")
+
+
+def is_image(path: Path) -> bool:
+    """Whether the name ends as an image's does that can be read here, in capitals or not."""
+    return path.name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def stem(path: Path) -> str:
+    """The file's name without the ending of its image format (``brain.nii.gz`` to ``brain``)."""
+    for suffix in IMAGE_SUFFIXES:
+        if path.name.lower().endswith(suffix):
+            return path.name[: -len(suffix)]
+    return path.stem
+
+
+def find_images(folder: Path) -> list[Path]:
+    """All images in a folder and the folders in it, sorted by path; hidden files are left out."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and is_image(path) and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )

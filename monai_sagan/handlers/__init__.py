@@ -1,0 +1,6 @@
+"""Handlers that attach to MONAI's engines."""
+
+from monai_sagan.handlers.progress import CaseProgress, TrainingProgress
+from monai_sagan.handlers.training_checkpoint import TrainingCheckpoint
+
+__all__ = ["CaseProgress", "TrainingCheckpoint", "TrainingProgress"]

@@ -1,0 +1,5 @@
+"""Training objectives."""
+
+from monai_sagan.losses.wasserstein import CriticLoss, GeneratorLoss
+
+__all__ = ["CriticLoss", "GeneratorLoss"]

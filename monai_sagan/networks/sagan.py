@@ -1,0 +1,240 @@
+"""The generator and the critic of SAGAN (Zhang et al., MICCAI 2024, arXiv 2405.12872)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from monai.networks.blocks import Convolution
+from monai.utils import ensure_tuple_rep
+from torch import nn
+
+from monai_sagan.networks.blocks import AttentionGate, FusingBlock, ResidualBlock, conv_norm_act
+from monai_sagan.networks.patch_grid import join_patches, patch_codes, split_patches
+from monai_sagan.networks.published import load_published_critic, load_published_generator
+
+__all__ = ["SAGANCritic", "SAGANGenerator"]
+
+# Three down-samplings by two, so that a patch is a whole number of bottleneck pixels.
+_DOWN_SAMPLING = 8
+
+
+class _PatchCoding(nn.Module):
+    """Joins each patch's code to its features and mixes them by a 1x1 convolution."""
+
+    def __init__(self, spatial_dims: int, channels: int, grid: Sequence[int]) -> None:
+        super().__init__()
+        codes = patch_codes(grid)
+        self.register_buffer("patch_code", codes, persistent=False)
+        self.mix = conv_norm_act(spatial_dims, channels + codes.shape[1], channels, kernel_size=1, affine=False)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        codes = self.patch_code.to(features.dtype)
+        images = features.shape[0] // codes.shape[0]
+        planes = codes.repeat([images] + [1] * (codes.dim() - 1)).expand(
+            [-1, -1] + [features.shape[2 + axis] for axis in range(codes.dim() - 2)]
+        )
+        return self.mix(torch.cat([features, planes], dim=1))
+
+
+class SAGANGenerator(nn.Module):
+    """Redraws an image as its healthy self.
+
+    The image is cut into a grid of patches that pass the network as a batch, each with the code of its place. In
+    training, a random share of the output's pixels is replaced by the input's; in evaluation mode nothing is random,
+    and every image is normalised by its own statistics in both modes.
+
+    Args:
+        spatial_dims: 2 or 3.
+        in_channels: channels of the image.
+        base_channels: channels after the first convolution; the bottleneck has eight times as many.
+        num_res_blocks: residual blocks in the bottleneck.
+        patch_grid: patches along each spatial axis, or one number for all.
+        pass_through: share of the pixels, in [0, 1), that training copies from the input.
+
+    Raises:
+        ValueError: if an argument is out of its range.
+
+    Source: arXiv 2405.12872, section 2.1 and 2.2, and the authors' code for what the paper leaves open.
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int = 2,
+        in_channels: int = 1,
+        base_channels: int = 64,
+        num_res_blocks: int = 6,
+        patch_grid: Sequence[int] | int = (2, 2),
+        pass_through: float = 0.05,
+    ) -> None:
+        super().__init__()
+        if spatial_dims not in (2, 3):
+            raise ValueError(f"spatial_dims must be 2 or 3, not {spatial_dims}.")
+        if base_channels < 2 or base_channels % 2:
+            raise ValueError(f"base_channels must be an even number of at least 2, not {base_channels}.")
+        if not 0.0 <= pass_through < 1.0:
+            raise ValueError(f"pass_through must lie in [0, 1), not {pass_through}.")
+        grid = ensure_tuple_rep(patch_grid, spatial_dims) if isinstance(patch_grid, int) else tuple(patch_grid)
+        if len(grid) != spatial_dims or min(grid) < 1:
+            raise ValueError(f"patch_grid must be {spatial_dims} numbers of at least 1, not {patch_grid}.")
+        self.patch_grid = [int(n) for n in grid]
+        self.pass_through = float(pass_through)
+
+        dims, width = spatial_dims, base_channels
+        self.stem = conv_norm_act(dims, in_channels, width, kernel_size=7)
+        self.down1 = conv_norm_act(dims, width, 2 * width, kernel_size=4, strides=2)
+        self.code1 = _PatchCoding(dims, 2 * width, grid)
+        self.down2 = conv_norm_act(dims, 2 * width, 4 * width, kernel_size=4, strides=2)
+        self.code2 = _PatchCoding(dims, 4 * width, grid)
+        self.down3 = conv_norm_act(dims, 4 * width, 8 * width, kernel_size=4, strides=2)
+        self.code3 = _PatchCoding(dims, 8 * width, grid)
+        self.bottleneck = nn.Sequential(*(ResidualBlock(dims, 8 * width) for _ in range(num_res_blocks)))
+
+        def up(in_channels: int) -> Convolution:
+            return conv_norm_act(dims, in_channels, in_channels // 2, kernel_size=4, strides=2, is_transposed=True)
+
+        self.gate1 = AttentionGate(dims, 8 * width)
+        self.fuse1 = FusingBlock(dims, 16 * width, 8 * width)
+        self.up1 = up(8 * width)
+        self.side1 = nn.Sequential(up(4 * width), up(2 * width))
+        self.gate2 = AttentionGate(dims, 4 * width)
+        self.fuse2 = FusingBlock(dims, 8 * width, 4 * width)
+        self.up2 = up(4 * width)
+        self.side2 = up(2 * width)
+        self.gate3 = AttentionGate(dims, 2 * width)
+        self.fuse3 = FusingBlock(dims, 4 * width, 2 * width)
+        self.up3 = up(2 * width)
+        self.fuse_sides = FusingBlock(dims, 3 * width, width)
+        self.head = Convolution(dims, width, in_channels, kernel_size=7, bias=False, conv_only=True)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Restores images.
+
+        Args:
+            image: (B, C, *spatial), in [-1, 1].
+
+        Returns:
+            The restored images, of the same shape, in (-1, 1).
+
+        Raises:
+            ValueError: if the size does not fit the grid of patches; the message says which sizes do.
+        """
+        if not torch.jit.is_scripting():
+            self._check_size(image)
+        patches = split_patches(image, self.patch_grid)
+        output = self._change(patches)
+        if self.training and self.pass_through > 0.0:
+            kept = torch.bernoulli(torch.full_like(output[:, :1], 1.0 - self.pass_through))
+            output = kept * output + (1.0 - kept) * patches
+        return join_patches(torch.tanh(output + patches), self.patch_grid)
+
+    def _change(self, patches: torch.Tensor) -> torch.Tensor:
+        """What is added to the patches, before tanh."""
+        skip1 = self.code1(self.down1(self.stem(patches)))
+        skip2 = self.code2(self.down2(skip1))
+        bottom = self.bottleneck(self.code3(self.down3(skip2)))
+        level1 = self.up1(self.fuse1(torch.cat([bottom, self.gate1(bottom, bottom)], dim=1)))
+        level2 = self.up2(self.fuse2(torch.cat([level1, self.gate2(level1, skip2)], dim=1)))
+        level3 = self.up3(self.fuse3(torch.cat([level2, self.gate3(level2, skip1)], dim=1)))
+        sides = torch.cat([self.side1(level1), self.side2(level2), level3], dim=1)
+        return self.head(self.fuse_sides(sides))
+
+    @torch.jit.unused
+    def _check_size(self, image: torch.Tensor) -> None:
+        steps = [_DOWN_SAMPLING * n for n in self.patch_grid]
+        sides = list(image.shape[2:])
+        if len(sides) != len(steps):
+            raise ValueError(f"The network takes images (B, C, {len(steps)} spatial axes), not {tuple(image.shape)}.")
+        if any(side % step or side < step for side, step in zip(sides, steps)):
+            raise ValueError(
+                f"Images of size {_times(sides)} do not fit a grid of {_times(self.patch_grid)} patches: each side must "
+                f"be a multiple of {', '.join(map(str, steps))} in turn."
+            )
+        if all(side == step for side, step in zip(sides, steps)):
+            raise ValueError(
+                f"Images of size {_times(sides)} leave one pixel a patch in the bottleneck, which instance normalisation "
+                f"turns to zero: at least one side must be twice as large."
+            )
+
+    def load_published_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Loads generator weights as the paper's authors published them.
+
+        Args:
+            state: the published names and tensors; running statistics may be in it and are not used.
+
+        Raises:
+            ValueError: if names or shapes differ; the message says which.
+        """
+        load_published_generator(self, state)
+
+
+class SAGANCritic(nn.Module):
+    """Scores how healthy an image looks (a Wasserstein critic without normalisation).
+
+    Args:
+        spatial_dims: 2 or 3.
+        in_channels: channels of the image.
+        base_channels: channels of the first layer; doubled by each further one.
+        num_layers: stride-2 convolutions; images need at least ``2 ** num_layers`` pixels a side.
+
+    Source: arXiv 2405.12872, section 2.3, and the authors' code.
+    """
+
+    def __init__(
+        self, spatial_dims: int = 2, in_channels: int = 1, base_channels: int = 64, num_layers: int = 6
+    ) -> None:
+        super().__init__()
+        if spatial_dims not in (2, 3):
+            raise ValueError(f"spatial_dims must be 2 or 3, not {spatial_dims}.")
+        self.smallest_side = 2**num_layers
+        channels = [in_channels] + [base_channels * 2**layer for layer in range(num_layers)]
+        self.layers = nn.Sequential(
+            *(
+                Convolution(
+                    spatial_dims,
+                    channels[layer],
+                    channels[layer + 1],
+                    kernel_size=4,
+                    strides=2,
+                    padding=1,
+                    norm=None,
+                    act=("LEAKYRELU", {"negative_slope": 0.01}),
+                )
+                for layer in range(num_layers)
+            )
+        )
+        self.head = Convolution(spatial_dims, channels[-1], 1, kernel_size=3, bias=False, conv_only=True)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Scores images.
+
+        Args:
+            image: (B, C, *spatial), in [-1, 1].
+
+        Returns:
+            (B, 1, *spatial / 2 ** num_layers), unbounded; higher is healthier.
+
+        Raises:
+            ValueError: if an image is too small for the layers.
+        """
+        if not torch.jit.is_scripting() and min(image.shape[2:]) < self.smallest_side:
+            raise ValueError(
+                f"Images of size {_times(image.shape[2:])} are too small for the critic: each side must be at least "
+                f"{self.smallest_side} (2 to the number of its layers)."
+            )
+        return self.head(self.layers(image))
+
+    def load_published_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Loads critic weights as the paper's authors published them.
+
+        Args:
+            state: the published names and tensors.
+
+        Raises:
+            ValueError: if names or shapes differ; the message says which.
+        """
+        load_published_critic(self, state)
+
+
+def _times(sides: Sequence[int]) -> str:
+    return "x".join(str(side) for side in sides)

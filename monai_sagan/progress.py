@@ -1,0 +1,119 @@
+"""Telling people, and other programs, how far the work is.
+
+Programs get one JSON object a line on standard output: ``{"event": "start" | "progress" | "result" | "warning" | "error" |
+"done", ...}``. This is the only thing about a run that callers rely on; log text goes to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+__all__ = ["BarReporter", "JsonReporter", "ProgressKind", "Reporter", "make_reporter"]
+
+ProgressKind = Literal["bar", "json", "none"]
+
+
+class Reporter:
+    """Where news of a run goes. This one keeps it to itself.
+
+    The methods are called in the order start, any number of the others, done.
+    """
+
+    def start(self, total: int, task: str) -> None:
+        """``total`` steps of ``task`` begin."""
+
+    def progress(self, done: int, **details: Any) -> None:
+        """``done`` of the steps are done; ``details`` are numbers worth seeing."""
+
+    def result(self, result: Mapping[str, Any]) -> None:
+        """A case is finished."""
+
+    def warning(self, message: str) -> None:
+        """Something should be known, and the work goes on."""
+
+    def error(self, message: str) -> None:
+        """A case, or the whole run, failed."""
+
+    def done(self, **summary: Any) -> None:
+        """The run is over."""
+
+
+class BarReporter(Reporter):
+    """A bar with the time left, on standard error."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True)
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[details]}"),
+            console=self.console,
+        )
+
+    def start(self, total: int, task: str) -> None:
+        self.task = self.bar.add_task(task, total=total, details="")
+        self.bar.start()
+
+    def progress(self, done: int, **details: Any) -> None:
+        shown = "  ".join(f"{name} {value:.3g}" for name, value in details.items())
+        self.bar.update(self.task, completed=done, **({"details": shown} if shown else {}))
+
+    def warning(self, message: str) -> None:
+        self.console.print(f"Warning: {message}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+    def error(self, message: str) -> None:
+        self.console.print(f"Error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+
+    def done(self, **summary: Any) -> None:
+        self.bar.stop()
+
+
+class JsonReporter(Reporter):
+    """One JSON object a line on standard output."""
+
+    def _print(self, event: str, **content: Any) -> None:
+        print(json.dumps({"event": event, **content}), file=sys.stdout, flush=True)
+
+    def start(self, total: int, task: str) -> None:
+        self.total = total
+        self._print("start", total=total, task=task)
+
+    def progress(self, done: int, **details: Any) -> None:
+        self._print("progress", done=done, total=self.total, **details)
+
+    def result(self, result: Mapping[str, Any]) -> None:
+        self._print("result", **result)
+
+    def warning(self, message: str) -> None:
+        self._print("warning", message=message)
+
+    def error(self, message: str) -> None:
+        self._print("error", message=message)
+
+    def done(self, **summary: Any) -> None:
+        self._print("done", **summary)
+
+
+def make_reporter(kind: ProgressKind) -> Reporter:
+    """The reporter of a kind.
+
+    Args:
+        kind: ``bar`` for people, ``json`` for programs, ``none``.
+
+    Raises:
+        ValueError: if there is no such kind.
+    """
+    reporters: dict[str, type[Reporter]] = {"bar": BarReporter, "json": JsonReporter, "none": Reporter}
+    if kind not in reporters:
+        raise ValueError(f"progress must be one of {', '.join(reporters)}, not {kind!r}.")
+    return reporters[kind]()

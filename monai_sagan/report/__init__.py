@@ -1,0 +1,7 @@
+"""What an evaluation found: figures for a program in JSON, and a page for a person."""
+
+from monai_sagan.report.case import EvaluatedCase
+from monai_sagan.report.evaluation import evaluation_metrics
+from monai_sagan.report.page import write_report
+
+__all__ = ["EvaluatedCase", "evaluation_metrics", "write_report"]

@@ -1,0 +1,64 @@
+"""One image of a test set, with all that is known of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["EvaluatedCase"]
+
+
+# Compared by identity: arrays have no single answer to "are these equal?".
+@dataclass(frozen=True, eq=False)
+class EvaluatedCase:
+    """One image of a test set, with what the model made of it. Arrays are (H, W), rows first, all of one shape.
+
+    Args:
+        name: shown to the reader, most often the file's name.
+        label: 0 for healthy, 1 for anomalous.
+        score: the image's anomaly score, higher for more anomalous.
+        image: the image as the network saw it, in [-1, 1].
+        restored: the healthy image that the network made of it, in [-1, 1].
+        anomaly_map: half the absolute difference of the two, or what was made of that; at least 0.
+        mask: true where the lesion is; None where nobody outlined it. May be None for a healthy image, which has none.
+
+    Raises:
+        ValueError: if the label is neither 0 nor 1, the score or an array is not finite, arrays are not (H, W) of one
+            shape, the map is negative somewhere, or a healthy image's mask marks a lesion.
+    """
+
+    name: str
+    label: int
+    score: float
+    image: np.ndarray
+    restored: np.ndarray
+    anomaly_map: np.ndarray
+    mask: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.label not in (0, 1):
+            raise ValueError(f"The label of case {self.name!r} must be 0 (healthy) or 1 (anomalous), not {self.label}.")
+        if not np.isfinite(self.score):
+            raise ValueError(f"The score of case {self.name!r} must be a finite number, not {self.score}.")
+        if self.image.ndim != 2:
+            raise ValueError(f"The image of case {self.name!r} must be (H, W), not of shape {self.image.shape}.")
+        for part in ("image", "restored", "anomaly_map", "mask"):
+            array = getattr(self, part)
+            if array is None:
+                continue
+            if array.shape != self.image.shape:
+                raise ValueError(
+                    f"{part} of case {self.name!r} has the shape {array.shape}, but the image has {self.image.shape}."
+                )
+            if not np.isfinite(array).all():
+                raise ValueError(f"{part} of case {self.name!r} has values that are not finite.")
+        if (self.anomaly_map < 0).any():
+            raise ValueError(f"The anomaly map of case {self.name!r} is negative somewhere.")
+        if self.label == 0 and self.has_lesion:
+            raise ValueError(f"Case {self.name!r} is labelled healthy, but its mask marks a lesion.")
+
+    @property
+    def has_lesion(self) -> bool:
+        """Whether a lesion is outlined."""
+        return self.mask is not None and bool(np.any(self.mask))

@@ -1,0 +1,94 @@
+"""The figures of an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from monai_sagan.metrics import dice, image_auc, image_average_precision, pixel_average_precision
+from monai_sagan.report.case import EvaluatedCase
+
+__all__ = ["evaluation_metrics"]
+
+CONFIDENCE = 0.95
+RESAMPLES = 1000
+
+
+def evaluation_metrics(
+    cases: Sequence[EvaluatedCase], *, pixel_threshold: float | None, seed: int = 0
+) -> dict[str, Any]:
+    """Measures how well scores tell anomalous cases from healthy ones, and how well maps find outlined lesions.
+
+    Pixels are measured once a lesion is outlined in any case: over all healthy cases, where every pixel is healthy,
+    and the anomalous cases that have a mask.
+
+    Args:
+        cases: the test set, at least one case.
+        pixel_threshold: pixels above it count as found, in the units of the maps; must come from other images than
+            these. None leaves Dice out.
+        seed: of the bootstrap that gives the intervals.
+
+    Returns:
+        A dictionary that is ready for JSON: `num_healthy`, `num_anomalous`, `num_outlined` (anomalous cases with a
+        mask), `auc` and `average_precision` (each `value`, `low`, `high`; None where a class is missing),
+        `confidence`, `bootstrap_resamples`, `pixel_average_precision` and `lesion_pixel_share`, which is what guessing
+        would give (None where no lesion is outlined), `dice` and `pixel_threshold` (None also where no threshold was
+        given), and `warnings`, a list of sentences.
+
+    Raises:
+        ValueError: if there is no case, or the threshold is not finite.
+    """
+    if not cases:
+        raise ValueError("There is no case to evaluate.")
+    labels = [case.label for case in cases]
+    num_anomalous = labels.count(1)
+    measured = [case for case in cases if case.label == 0 or case.mask is not None]
+    num_outlined = len(measured) - labels.count(0)
+    metrics: dict[str, Any] = {
+        "num_healthy": len(cases) - num_anomalous,
+        "num_anomalous": num_anomalous,
+        "num_outlined": num_outlined,
+        "auc": None,
+        "average_precision": None,
+        "confidence": CONFIDENCE,
+        "bootstrap_resamples": RESAMPLES,
+        "pixel_average_precision": None,
+        "lesion_pixel_share": None,
+        "dice": None,
+        "pixel_threshold": None,
+        "warnings": [],
+    }
+
+    if 0 < num_anomalous < len(cases):
+        scores = [case.score for case in cases]
+        auc = image_auc(labels, scores, confidence=CONFIDENCE, resamples=RESAMPLES, seed=seed)
+        precision = image_average_precision(labels, scores, confidence=CONFIDENCE, resamples=RESAMPLES, seed=seed)
+        metrics["auc"], metrics["average_precision"] = auc.as_dict(), precision.as_dict()
+        if auc.value in (0.0, 1.0):
+            metrics["warnings"].append(
+                "The scores separate the two classes without exception, so the intervals of AUC and average precision "
+                "have no width: resampling these cases cannot show how the model does on others."
+            )
+    else:
+        missing = "healthy" if num_anomalous else "anomalous"
+        metrics["warnings"].append(
+            f"The test set has no {missing} case, so AUC and average precision, which compare the two classes, "
+            "cannot be given."
+        )
+
+    if any(case.has_lesion for case in measured):
+        maps = [case.anomaly_map for case in measured]
+        masks = [np.zeros(case.image.shape, dtype=bool) if case.mask is None else case.mask for case in measured]
+        metrics["pixel_average_precision"] = pixel_average_precision(maps, masks)
+        metrics["lesion_pixel_share"] = sum(int(mask.sum()) for mask in masks) / sum(mask.size for mask in masks)
+        if pixel_threshold is not None:
+            metrics["dice"] = dice(maps, masks, pixel_threshold)
+            metrics["pixel_threshold"] = float(pixel_threshold)
+        if num_outlined < num_anomalous:
+            metrics["warnings"].append(
+                f"{num_anomalous - num_outlined} of {num_anomalous} anomalous cases have no lesion mask and are left "
+                "out of the pixel measures."
+            )
+    return metrics

@@ -1,0 +1,125 @@
+"""Writes an evaluation's figures and page."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from monai_sagan import __version__
+from monai_sagan.report.case import EvaluatedCase
+from monai_sagan.report.figures import precision_recall_figure, roc_figure, score_histogram
+from monai_sagan.report.gallery import choose_gallery
+from monai_sagan.report.pictures import colour_bar, common_scale, grey_picture, map_picture, outline_path
+
+__all__ = ["write_report"]
+
+_SCHEMA_VERSION = 1
+
+
+def write_report(
+    cases: Sequence[EvaluatedCase],
+    metrics: Mapping[str, Any],
+    output_dir: str | os.PathLike[str],
+    *,
+    title: str,
+    bundle: Mapping[str, Any],
+) -> Path:
+    """Writes `metrics.json` for programs and `report.html`, one self-contained page, for people.
+
+    Each file appears whole or not at all; files of these names are replaced.
+
+    Args:
+        cases: the test set, at least one case.
+        metrics: what `evaluation_metrics` gave for these cases.
+        output_dir: where to write; made if it is not there.
+        title: the page's heading.
+        bundle: `name`, `version` and `weights_sha256` of what was evaluated; shown as far as they are there. Ready for
+            JSON.
+
+    Returns:
+        The path of `report.html`.
+
+    Raises:
+        ValueError: if there is no case, or `metrics` or `bundle` hold a number that JSON cannot.
+        OSError: if a file cannot be written.
+    """
+    if not cases:
+        raise ValueError("There is no case to report.")
+    facts = {"schema_version": _SCHEMA_VERSION, "title": title, "bundle": dict(bundle), **metrics}
+    # Both are made before either is written.
+    figures = json.dumps(facts, indent=2, allow_nan=False) + "\n"
+    page = _render(cases, metrics, title, bundle)
+
+    folder = Path(output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_whole(folder / "metrics.json", figures)
+    _write_whole(folder / "report.html", page)
+    return folder / "report.html"
+
+
+def _render(cases: Sequence[EvaluatedCase], metrics: Mapping[str, Any], title: str, bundle: Mapping[str, Any]) -> str:
+    """The page's HTML."""
+    labels = [case.label for case in cases]
+    scores = [case.score for case in cases]
+    both_classes = 0 < sum(labels) < len(labels)
+    chosen = choose_gallery(cases)
+    scale = common_scale([case for group in chosen for case in group.cases])
+    ranks = {id(case): rank for rank, case in enumerate(sorted(cases, key=lambda case: -case.score), start=1)}
+    groups = [
+        {"group": group, "cards": [_card(case, ranks[id(case)], scale) for case in group.cases]}
+        for group in chosen
+    ]
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(resources.files(__package__).joinpath("page.html.j2").read_text("utf-8"))
+    return template.render(
+        title=title,
+        metrics=metrics,
+        bundle=bundle,
+        num_cases=len(cases),
+        # These come from this package alone and hold nothing that a user wrote.
+        roc=Markup(roc_figure(labels, scores)) if both_classes else None,
+        precision_recall=Markup(precision_recall_figure(labels, scores)) if both_classes else None,
+        histogram=Markup(score_histogram(labels, scores)),
+        colour_bar=colour_bar(),
+        scale=scale,
+        groups=groups,
+        outlined=any(case.has_lesion for case in cases),
+        version=__version__,
+    )
+
+
+def _card(case: EvaluatedCase, rank: int, scale: float) -> dict[str, Any]:
+    """What the page shows of one case."""
+    height, width = case.image.shape
+    return {
+        "name": case.name,
+        "label": "Anomalous" if case.label else "Healthy",
+        "score": case.score,
+        "rank": rank,
+        "height": height,
+        "width": width,
+        "image": grey_picture(case.image),
+        "restored": grey_picture(case.restored),
+        "map": map_picture(case.anomaly_map, scale),
+        "outline": outline_path(case.mask) if case.mask is not None and case.has_lesion else None,
+    }
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Writes a text file beside its place, then moves it there."""
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        # A file's name that is not valid text must not keep a report from being written.
+        beside.write_text(text, encoding="utf-8", errors="backslashreplace")
+        os.replace(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise

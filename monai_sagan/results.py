@@ -1,0 +1,149 @@
+"""A case's result on disk: its anomaly map, and what it amounts to in JSON."""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data import ITKWriter, MetaTensor
+from monai.transforms import MapTransform
+from monai.utils import convert_to_numpy, convert_to_tensor
+
+from monai_sagan.data import stem
+from monai_sagan.errors import UserError
+from monai_sagan.files import write_whole
+
+__all__ = ["RESULT_SCHEMA_VERSION", "SaveResultd", "peak_of", "summarize", "write_image"]
+
+RESULT_SCHEMA_VERSION = "1.0"
+
+
+class SaveResultd(MapTransform):
+    """Writes a case's map and JSON, and adds the JSON's content as ``result``.
+
+    The map is written first, so that a JSON file says that the case is complete.
+
+    Args:
+        output_dir: folder of the results; it is made if need be.
+        bundle: the bundle's ``name``, ``version`` and ``weights_sha256``.
+        slice_axis: spatial axis along which volumes were taken apart.
+        output_ext: ending, and so the format, of written images: ``.nii.gz``, ``.nrrd``, ...
+        save_restored: whether to write the restored image too, in the network's range of [-1, 1].
+    """
+
+    def __init__(
+        self,
+        output_dir: str | Path,
+        bundle: Mapping[str, Any],
+        slice_axis: int = -1,
+        output_ext: str = ".nii.gz",
+        save_restored: bool = False,
+    ) -> None:
+        super().__init__("anomaly_map")
+        self.output_dir = Path(output_dir)
+        self.bundle = dict(bundle)
+        self.slice_axis = slice_axis
+        self.output_ext = output_ext
+        self.save_restored = save_restored
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = dict(data)
+        name = stem(Path(d["path"]))
+        result = summarize(d, self.slice_axis) | {"bundle": self.bundle}
+        try:
+            map_path = self.output_dir / f"{name}_anomaly{self.output_ext}"
+            with write_whole(map_path) as partial:
+                write_image(d["anomaly_map"], partial)
+            if self.save_restored:
+                with write_whole(self.output_dir / f"{name}_restored{self.output_ext}") as partial:
+                    write_image(d["pred"], partial)
+            with write_whole(self.output_dir / f"{name}_anomaly.json") as partial:
+                partial.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise _cannot_write(self.output_dir, error) from error
+        d["result"] = result | {"anomaly_map": str(map_path)}
+        return d
+
+
+def summarize(case: Mapping[Hashable, Any], slice_axis: int) -> dict[str, Any]:
+    """What is said of a case in JSON, without the bundle.
+
+    Args:
+        case: with ``path``, ``anomaly_map`` (C, *spatial), ``anomaly_score`` and ``slice_scores``.
+        slice_axis: spatial axis along which volumes were taken apart.
+
+    Returns:
+        The fields that docs/reference/results.md names; what needs a calibrated bundle is None.
+    """
+    anomaly_map = case["anomaly_map"]
+    is_volume = len(anomaly_map.shape) > 3
+    return {
+        "schema_version": RESULT_SCHEMA_VERSION,
+        "input": Path(case["path"]).name,
+        "anomaly_score": case["anomaly_score"],
+        "p_value": None,
+        "threshold": None,
+        "is_anomalous": None,
+        "slice_axis": slice_axis % (len(anomaly_map.shape) - 1) if is_volume else None,
+        "slice_scores": case["slice_scores"],
+        "peak": peak_of(anomaly_map),
+        "warnings": [],
+    }
+
+
+def peak_of(anomaly_map: torch.Tensor) -> dict[str, Any]:
+    """Where a map is highest.
+
+    Args:
+        anomaly_map: (C, *spatial), with an affine (voxels to millimetres, RAS) if it is a MetaTensor.
+
+    Returns:
+        ``voxel``, the index in the order of the file's axes; ``lps_mm``, its place in millimetres (None without
+        geometry); ``value``, the map there.
+    """
+    values = convert_to_numpy(convert_to_tensor(anomaly_map, track_meta=False)).max(axis=0)
+    voxel = np.unravel_index(int(values.argmax()), values.shape)
+    peak: dict[str, Any] = {"voxel": [int(i) for i in voxel], "lps_mm": None, "value": float(values[voxel])}
+    if isinstance(anomaly_map, MetaTensor):
+        affine = convert_to_numpy(anomaly_map.affine).astype(np.float64)
+        index = np.zeros(len(affine) - 1)
+        index[: len(voxel)] = voxel[: len(index)]
+        ras = affine[:-1, :-1] @ index + affine[:-1, -1]
+        peak["lps_mm"] = [float(value) for value in (ras * np.array([-1.0, -1.0, 1.0])[: len(ras)])]
+    return peak
+
+
+def write_image(image: torch.Tensor, path: Path) -> None:
+    """Writes an image as 32-bit floating point with its geometry, in the format that the name says.
+
+    Args:
+        image: (1, *spatial), a MetaTensor for its affine.
+        path: the file.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    writer = ITKWriter(output_dtype=np.float32)
+    writer.set_data_array(image, channel_dim=0)
+    meta = {"affine": image.affine, "original_affine": image.affine} if isinstance(image, MetaTensor) else {}
+    writer.set_metadata(meta, resample=False)
+    try:
+        writer.write(path)
+    except RuntimeError as error:  # ITK's only one, and it does not say why
+        raise OSError(errno.EIO, "could not be written", str(path)) from error
+
+
+def _cannot_write(folder: Path, error: OSError) -> UserError:
+    reasons = {
+        errno.ENOSPC: "the disk is full; free some space or choose another --output",
+        errno.EDQUOT: "the disk quota is used up; free some space or choose another --output",
+        errno.EACCES: "there is no permission to write; choose another --output",
+        errno.EROFS: "the disk is read-only; choose another --output",
+    }
+    reason = reasons.get(error.errno or 0, "files cannot be written there (is the disk full?); choose another --output")
+    return UserError(f"{folder}: {reason}.")

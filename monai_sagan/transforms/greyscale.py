@@ -1,0 +1,72 @@
+"""Colour to grey, as the published preprocessing does it (PIL's mode "L")."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+
+import torch
+from monai.config import KeysCollection, NdarrayOrTensor
+from monai.transforms import MapTransform, Transform
+from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor
+
+__all__ = ["Greyscale", "GreyscaleD", "GreyscaleDict", "Greyscaled"]
+
+# Luma of ITU-R BT.601, which PIL's mode "L" is.
+_LUMA = (0.299, 0.587, 0.114)
+
+
+class Greyscale(Transform):
+    """Turns a channel-first image with one (grey), two (grey, alpha), three (RGB) or four (RGBA) channels to one.
+
+    Alpha is left out, as PIL does. What is 8-bit stays so, rounded.
+
+    Raises:
+        ValueError: if the image has another number of channels.
+    """
+
+    backend = [TransformBackends.TORCH, TransformBackends.NUMPY]
+
+    def __call__(self, img: NdarrayOrTensor) -> NdarrayOrTensor:
+        """Converts one image.
+
+        Args:
+            img: (C, *spatial), C from 1 to 4.
+
+        Returns:
+            (1, *spatial), of the same kind and type.
+        """
+        channels = len(img)
+        if channels not in (1, 2, 3, 4):
+            raise ValueError(f"An image has 1 (grey), 3 (colour) or 4 (colour and alpha) channels, not {channels}.")
+        if channels <= 2:
+            return img[:1]
+        colour = convert_to_tensor(img[:3], track_meta=False)
+        luma = torch.tensor(_LUMA, dtype=torch.float64).reshape(3, *(1 for _ in colour.shape[1:]))
+        grey = (colour.double() * luma).sum(dim=0, keepdim=True)
+        if not colour.dtype.is_floating_point:
+            grey = grey.round()
+        return convert_to_dst_type(grey.to(colour.dtype), img[:1])[0]
+
+
+class Greyscaled(MapTransform):
+    """Dictionary form of :class:`Greyscale`.
+
+    Args:
+        keys: keys of the images.
+        allow_missing_keys: whether absent keys are passed over.
+    """
+
+    backend = Greyscale.backend
+
+    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.greyscale = Greyscale()
+
+    def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
+        d = dict(data)
+        for key in self.key_iterator(d):
+            d[key] = self.greyscale(d[key])
+        return d
+
+
+GreyscaleD = GreyscaleDict = Greyscaled
