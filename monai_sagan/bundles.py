@@ -18,9 +18,17 @@ from typing import Any
 from monai.bundle import ConfigParser, ConfigWorkflow
 
 from monai_sagan.errors import UserError
-from monai_sagan.files import write_whole, write_whole_folder
+from monai_sagan.files import write_whole_folder
 
-__all__ = ["WEIGHTS", "describe_bundle", "find_bundle", "derive_bundle", "require_weights", "run_bundle", "shipped_bundles"]
+__all__ = [
+    "WEIGHTS",
+    "derive_bundle",
+    "describe_bundle",
+    "find_bundle",
+    "require_weights",
+    "run_bundle",
+    "shipped_bundles",
+]
 
 WEIGHTS = Path("models") / "model.pt"
 _METADATA = Path("configs") / "metadata.json"
@@ -82,14 +90,11 @@ def describe_bundle(bundle_root: str | Path) -> dict[str, str | None]:
     root = Path(bundle_root)
     metadata = json.loads((root / _METADATA).read_text(encoding="utf-8"))
     weights = root / WEIGHTS
-    digest = None
-    if weights.is_file():
-        with weights.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else hashlib.sha256(file.read()).hexdigest()
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else None
     return {"name": root.resolve().name, "version": metadata["version"], "weights_sha256": digest}
 
 
-def derive_bundle(source: Path, target: Path, overrides: Mapping[str, Any]) -> None:
+def derive_bundle(source: Path, target: Path, overrides: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
     """Makes a bundle that differs from another in some settings, without weights.
 
     A setting is written where it is defined: in the inference config what that defines, since the others take it from
@@ -98,42 +103,43 @@ def derive_bundle(source: Path, target: Path, overrides: Mapping[str, Any]) -> N
     Args:
         source: the bundle to start from.
         target: the folder of the new one.
-        overrides: config ids (``network_def#in_channels``) and their new values.
+        overrides: config ids (``base_channels``, ``train#trainer#amp``) and their new values.
+        metadata: entries of the metadata to replace.
 
     Raises:
         UserError: if an id is not in the bundle's configs, or ``target`` exists already and is not empty.
     """
-    configs = {name: source / "configs" / f"{name}.json" for name in (_BASE_CONFIG, "train")}
-    parsers = {name: ConfigParser(ConfigParser.load_config_file(str(path))) for name, path in configs.items()}
+    parsers = {
+        name: ConfigParser(ConfigParser.load_config_file(str(source / "configs" / f"{name}.json")))
+        for name in (_BASE_CONFIG, "train")
+    }
     for key, value in overrides.items():
         holder = next((parser for parser in parsers.values() if key in parser), None)
         if holder is None:
-            known = ", ".join(sorted(k for k, v in parsers["train"].get().items() if not isinstance(v, (dict, list))))
-            raise UserError(f"{key}: the bundle {source.name} has no such setting; some that it has: {known}.")
+            settings = sorted(
+                {key for parser in parsers.values() for key, value in parser.get().items() if _is_plain(value)}
+            )
+            raise UserError(f"{key}: the bundle {source.name} has no such setting; it has {', '.join(settings)}.")
         holder[key] = value
+    described = json.loads((source / _METADATA).read_text(encoding="utf-8")) | dict(metadata)
+    formats = described["network_data_format"]
+    for image in (formats["inputs"]["image"], formats["outputs"]["pred"]):
+        image["spatial_shape"] = parsers[_BASE_CONFIG]["image_size"]
+    contents = {name: parser.get() for name, parser in parsers.items()} | {"metadata": described}
     try:
         with write_whole_folder(target) as partial:
-            shutil.copytree(source, partial, dirs_exist_ok=True, ignore=shutil.ignore_patterns("models", "eval", "__pycache__"))
+            ignored = shutil.ignore_patterns("models", "eval", "__pycache__")
+            shutil.copytree(source, partial, dirs_exist_ok=True, ignore=ignored)
             (partial / "models").mkdir()
-            for name, parser in parsers.items():
-                text = json.dumps(parser.get(), indent=4) + "\n"
+            for name, content in contents.items():
+                text = json.dumps(content, indent=4) + "\n"
                 (partial / "configs" / f"{name}.json").write_text(text, encoding="utf-8")
     except FileExistsError as error:
         raise UserError(f"{target}: {error.strerror}.") from error
 
 
-def record_weights(root: Path, note: str) -> None:
-    """Says in a bundle's metadata where its weights come from.
-
-    Args:
-        root: the bundle's folder.
-        note: one sentence.
-    """
-    path = root / _METADATA
-    metadata = json.loads(path.read_text(encoding="utf-8"))
-    metadata["weights"] = note
-    with write_whole(path) as partial:
-        partial.write_text(json.dumps(metadata, indent=4) + "\n", encoding="utf-8")
+def _is_plain(value: Any) -> bool:
+    return not isinstance(value, dict) and not str(value).startswith(("%", "$@"))
 
 
 def run_bundle(root: Path, config: str, **overrides: Any) -> ConfigWorkflow:
@@ -153,7 +159,7 @@ def run_bundle(root: Path, config: str, **overrides: Any) -> ConfigWorkflow:
     path = root / "configs" / f"{config}.json"
     if not path.is_file():
         raise UserError(f"{path}: the bundle has no such config.")
-    with _working_directory(root), _quiet("monai", "ignite", "SAGANTrainer", "AnomalyEvaluator"):
+    with _working_directory(root), _quiet():
         workflow = ConfigWorkflow(
             config_file=str(path),
             meta_file=str(root / _METADATA),
@@ -180,14 +186,11 @@ def _working_directory(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet(*names: str) -> Iterator[None]:
+def _quiet() -> Iterator[None]:
     """What went wrong is told by the command line, once and in its own words."""
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
     try:
         yield
     finally:
-        for logger, level in zip(loggers, levels):
-            logger.setLevel(level)
+        logging.disable(before)

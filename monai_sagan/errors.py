@@ -8,7 +8,7 @@ __all__ = ["ImageError", "UserError", "explain"]
 
 
 class UserError(Exception):
-    """One sentence that names the file or the value and says what to do. The command line shows it without traceback."""
+    """One sentence that names the file or the value and says what to do; shown without a traceback."""
 
 
 class ImageError(UserError):

@@ -1,7 +1,7 @@
 """Telling people, and other programs, how far the work is.
 
-Programs get one JSON object a line on standard output: ``{"event": "start" | "progress" | "result" | "warning" | "error" |
-"done", ...}``. This is the only thing about a run that callers rely on; log text goes to standard error.
+Programs get one JSON object a line on standard output: ``{"event": "start" | "progress" | "result" | "warning" |
+"error" | "done", ...}``. This is the only thing about a run that callers rely on; log text goes to standard error.
 """
 
 from __future__ import annotations
@@ -65,8 +65,9 @@ class BarReporter(Reporter):
         self.bar.start()
 
     def progress(self, done: int, **details: Any) -> None:
-        shown = "  ".join(f"{name} {value:.3g}" for name, value in details.items())
-        self.bar.update(self.task, completed=done, **({"details": shown} if shown else {}))
+        self.bar.update(self.task, completed=done)
+        if details:
+            self.bar.update(self.task, details="  ".join(f"{name} {value:.3g}" for name, value in details.items()))
 
     def warning(self, message: str) -> None:
         self.console.print(f"Warning: {message}", style="yellow", markup=False, highlight=False, soft_wrap=True)

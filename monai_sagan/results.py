@@ -26,12 +26,12 @@ RESULT_SCHEMA_VERSION = "1.0"
 class SaveResultd(MapTransform):
     """Writes a case's map and JSON, and adds the JSON's content as ``result``.
 
-    The map is written first, so that a JSON file says that the case is complete.
+    Files are named after ``name`` in the dictionary, which may begin with folders, or else after the image's file. The
+    map is written first, so that a JSON file says that the case is complete.
 
     Args:
         output_dir: folder of the results; it is made if need be.
         bundle: the bundle's ``name``, ``version`` and ``weights_sha256``.
-        slice_axis: spatial axis along which volumes were taken apart.
         output_ext: ending, and so the format, of written images: ``.nii.gz``, ``.nrrd``, ...
         save_restored: whether to write the restored image too, in the network's range of [-1, 1].
     """
@@ -40,21 +40,19 @@ class SaveResultd(MapTransform):
         self,
         output_dir: str | Path,
         bundle: Mapping[str, Any],
-        slice_axis: int = -1,
         output_ext: str = ".nii.gz",
         save_restored: bool = False,
     ) -> None:
         super().__init__("anomaly_map")
         self.output_dir = Path(output_dir)
         self.bundle = dict(bundle)
-        self.slice_axis = slice_axis
         self.output_ext = output_ext
         self.save_restored = save_restored
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
-        name = stem(Path(d["path"]))
-        result = summarize(d, self.slice_axis) | {"bundle": self.bundle}
+        name = d.get("name") or stem(Path(d["path"]))
+        result = summarize(d) | {"bundle": self.bundle}
         try:
             map_path = self.output_dir / f"{name}_anomaly{self.output_ext}"
             with write_whole(map_path) as partial:
@@ -70,18 +68,15 @@ class SaveResultd(MapTransform):
         return d
 
 
-def summarize(case: Mapping[Hashable, Any], slice_axis: int) -> dict[str, Any]:
+def summarize(case: Mapping[Hashable, Any]) -> dict[str, Any]:
     """What is said of a case in JSON, without the bundle.
 
     Args:
-        case: with ``path``, ``anomaly_map`` (C, *spatial), ``anomaly_score`` and ``slice_scores``.
-        slice_axis: spatial axis along which volumes were taken apart.
+        case: with ``path``, ``anomaly_map`` (C, *spatial), ``anomaly_score``, ``slice_scores`` and ``slice_axis``.
 
     Returns:
         The fields that docs/reference/results.md names; what needs a calibrated bundle is None.
     """
-    anomaly_map = case["anomaly_map"]
-    is_volume = len(anomaly_map.shape) > 3
     return {
         "schema_version": RESULT_SCHEMA_VERSION,
         "input": Path(case["path"]).name,
@@ -89,9 +84,9 @@ def summarize(case: Mapping[Hashable, Any], slice_axis: int) -> dict[str, Any]:
         "p_value": None,
         "threshold": None,
         "is_anomalous": None,
-        "slice_axis": slice_axis % (len(anomaly_map.shape) - 1) if is_volume else None,
+        "slice_axis": case["slice_axis"],
         "slice_scores": case["slice_scores"],
-        "peak": peak_of(anomaly_map),
+        "peak": peak_of(case["anomaly_map"]),
         "warnings": [],
     }
 

@@ -1,12 +1,12 @@
 """The Med-AD layout: a folder ``images`` and a ``data.json`` that says what each image is for.
 
-``{"train": {"0": [healthy], "unlabeled": {"0": [...], "1": [...]}}, "test": {"0": [...], "1": [...]}}``; 0 is healthy, 1
-is not. What is under ``unlabeled`` is used without its label, which only serves to mix the two in a chosen ratio. Where
-nobody knows the labels, ``unlabeled`` is a plain list. Masks of lesions, where there are any, lie in a folder ``masks``
-under the names of their images.
+``{"train": {"0": [healthy], "unlabeled": {"0": [...], "1": [...]}}, "test": {"0": [...], "1": [...]}}``; 0 is healthy,
+1 is not. What is under ``unlabeled`` is used without its label, which only serves to mix the two in a chosen ratio.
+Where nobody knows the labels, ``unlabeled`` is a plain list. Masks of lesions, where there are any, lie in a folder
+``masks`` under the names of their images.
 
-Layout and meaning of the anomaly ratio: Cai et al., "Dual-distribution discrepancy for anomaly detection in chest X-rays" (Med-AD
-benchmark), and the code of SAGAN (arXiv 2405.12872).
+Source: the Med-AD benchmark (Cai et al., "Dual-distribution discrepancy for anomaly detection in chest X-rays", MICCAI
+2022) and, for the anomaly ratio, the code of SAGAN (arXiv 2405.12872).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 from monai_sagan.errors import UserError
 
-__all__ = ["load_test_set", "load_training_set", "read_data_json"]
+__all__ = ["load_evaluation_set", "load_test_set", "load_training_set", "read_data_json"]
 
 # A message names so many missing files; the rest is counted.
 _SHOWN = 3
@@ -38,7 +38,8 @@ def read_data_json(dataset_dir: str | Path) -> dict[str, Any]:
     path = Path(dataset_dir) / "data.json"
     if not path.is_file():
         raise UserError(
-            f"{path}: there is no such file; make a data set with 'monai-sagan prepare folder SRC DST' and give its folder."
+            f"{path}: there is no such file; make a data set with 'monai-sagan prepare folder SRC DST' and give its "
+            "folder."
         )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -75,7 +76,9 @@ def load_training_set(dataset_dir: str | Path, anomaly_ratio: float = 0.6) -> di
     if isinstance(unlabeled, dict):
         num_abnormal = int(len(healthy) * anomaly_ratio)
         abnormal = _first(_names(unlabeled, root, "train.unlabeled", "1"), num_abnormal, root, anomaly_ratio)
-        normal = _first(_names(unlabeled, root, "train.unlabeled", "0"), len(healthy) - num_abnormal, root, anomaly_ratio)
+        normal = _first(
+            _names(unlabeled, root, "train.unlabeled", "0"), len(healthy) - num_abnormal, root, anomaly_ratio
+        )
         mixture = abnormal + normal
     else:
         mixture = _names(train, root, "train", "unlabeled")
@@ -111,6 +114,30 @@ def load_test_set(dataset_dir: str | Path) -> list[dict[str, Any]]:
     if not cases:
         raise UserError(f"{root / 'data.json'}: test lists no image, so there is nothing to evaluate.")
     return cases
+
+
+def load_evaluation_set(dataset_dir: str | Path, num_reference: int = 32) -> list[dict[str, Any]]:
+    """Lists the test images and, where lesions are outlined, healthy images from outside the test set.
+
+    The latter tell which values of a map are ordinary, without a look at the test set.
+
+    Args:
+        dataset_dir: a folder in the Med-AD layout.
+        num_reference: number of those healthy images, the first ones of the training list.
+
+    Returns:
+        As :func:`load_test_set`, and the other images with ``"role": "reference"``.
+
+    Raises:
+        UserError: as :func:`load_test_set`.
+    """
+    cases = load_test_set(dataset_dir)
+    if not any("mask" in case for case in cases):
+        return cases
+    root = Path(dataset_dir)
+    train = _section(read_data_json(root), root, "train")
+    names = _names(train, root, "train", "0")[:num_reference]
+    return cases + [{"image": path, "label": 0, "role": "reference"} for path in _paths(root, names)]
 
 
 def _section(content: dict[str, Any], root: Path, name: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from monai.config import PathLike
 from monai.data import ImageReader, ITKReader, PILReader
-from monai.utils import ensure_tuple
+from monai.utils import MetaKeys, ensure_tuple
 from PIL import Image
 
 from monai_sagan.errors import ImageError
@@ -30,7 +30,14 @@ class CaseReader(ImageReader):
 
     Arrays have the axes of the file's geometry, x first. Tags of a DICOM file, which name the patient, are dropped.
     Images in which high values are dark (MONOCHROME1) are inverted.
+
+    Args:
+        allow_constant: whether every pixel may have the same value, as in a mask where nothing is marked.
     """
+
+    def __init__(self, allow_constant: bool = False) -> None:
+        super().__init__()
+        self.allow_constant = allow_constant
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
         """Whether the name of every file ends as an image's does."""
@@ -57,7 +64,7 @@ class CaseReader(ImageReader):
             raise ImageError(img, "the image has no pixels; leave it out or export it again.")
         if not np.isfinite(array).all():
             raise ImageError(img, "some pixels are NaN or infinite; replace them or leave the image out.")
-        if array.min() == array.max():
+        if not self.allow_constant and array.min() == array.max():
             raise ImageError(img, "every pixel has the same value, so there is nothing to see; leave the image out.")
         if str(meta.get(_DICOM_PHOTOMETRIC, "")).strip() == "MONOCHROME1":
             array = (array.max() - array) + array.min()
@@ -69,14 +76,19 @@ class CaseReader(ImageReader):
             raise ImageError(path, "there is no such file.")
         if path.is_file() and path.stat().st_size == 0:
             raise ImageError(path, "the file is empty; copy it again or leave it out.")
-        reader = PILReader(converter=_plain) if path.name.lower().endswith(_PICTURES) else ITKReader()
+        is_picture = path.name.lower().endswith(_PICTURES)
+        reader = PILReader(converter=_plain) if is_picture else ITKReader()
         try:
-            return reader.get_data(reader.read(path))
+            array, meta = reader.get_data(reader.read(path))
         except PermissionError as error:
             raise ImageError(path, "there is no permission to read the file.") from error
         except Exception as error:
             # PIL and ITK raise everything from SyntaxError to RuntimeError for a damaged file.
             raise ImageError(path, "the file is damaged or not an image; copy it again or leave it out.") from error
+        if is_picture:
+            # As ITK and Slicer place a picture: x to the patient's left, y to the back, pixels of one millimetre.
+            meta[MetaKeys.AFFINE] = meta[MetaKeys.ORIGINAL_AFFINE] = np.diag([-1.0, -1.0, 1.0])
+        return array, meta
 
 
 def _plain(image: Image.Image) -> Image.Image:
@@ -103,5 +115,7 @@ def find_images(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.is_file() and is_image(path) and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.is_file()
+        and is_image(path)
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )

@@ -49,7 +49,9 @@ class AnomalyEvaluator(Evaluator):
         self.finish = postprocessing
         super().__init__(device=device, val_data_loader=val_data_loader, val_handlers=val_handlers, decollate=False)
 
-    def _iteration(self, engine: Any, batchdata: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _iteration(  # type: ignore[override]
+        self, engine: Any, batchdata: list[dict[str, Any]]
+    ) -> list[dict[str, Any]]:
         self.network.eval()
         finished: list[dict[str, Any]] = []
         for shape, group in groupby(batchdata, key=_shape):

@@ -72,7 +72,9 @@ class SAGANTrainer(Trainer):
     ) -> None:
         if len(train_data_loader) == 0:
             images, batch = len(train_data_loader.dataset), train_data_loader.batch_size  # type: ignore[arg-type]
-            raise UserError(f"batch_size: {images} training images do not fill a batch of {batch}; choose a smaller one.")
+            raise UserError(
+                f"batch_size: {images} training images do not fill a batch of {batch}; choose a smaller one."
+            )
         if critic_steps_per_generator_step < 1:
             raise UserError("critic_steps_per_generator_step must be at least 1.")
         self.generator = generator
@@ -97,7 +99,8 @@ class SAGANTrainer(Trainer):
 
     def _iteration(self, engine: Any, batchdata: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         healthy, unlabeled = (
-            batchdata[key].to(self.state.device, non_blocking=self.non_blocking) for key in (CommonKeys.IMAGE, "unlabeled")
+            batchdata[key].to(self.state.device, non_blocking=self.non_blocking)
+            for key in (CommonKeys.IMAGE, "unlabeled")
         )
         self.generator.train()
         self.critic.train()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ignite.engine import Engine, Events
 
 from monai_sagan.progress import ProgressKind, make_reporter
@@ -10,7 +12,7 @@ __all__ = ["CaseProgress", "TrainingProgress"]
 
 
 class TrainingProgress:
-    """Reports the iterations of a trainer, with its losses.
+    """Reports the iterations of a :class:`~monai_sagan.engines.SAGANTrainer`, with its two losses.
 
     Args:
         kind: ``bar``, ``json`` or ``none``.
@@ -22,16 +24,17 @@ class TrainingProgress:
         self.interval = interval
 
     def attach(self, engine: Engine) -> None:
-        """Attaches to a trainer whose output is a dictionary of losses."""
+        """Attaches to a trainer."""
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED(every=self.interval), self._report)
         engine.add_event_handler(Events.COMPLETED, self._done)
 
-    def _start(self, engine: Engine) -> None:
+    def _start(self, engine: Any) -> None:
         self.reporter.start(engine.state.max_epochs * engine.state.epoch_length, "Training")
 
-    def _report(self, engine: Engine) -> None:
-        losses = {name: float(loss) for name, loss in engine.state.output.items()}
+    def _report(self, engine: Any) -> None:
+        output = engine.state.output
+        losses = {name: float(output[name]) for name in ("critic", "generator") if name in output}
         self.reporter.progress(engine.state.iteration, **losses)
 
     def _done(self, engine: Engine) -> None:
@@ -57,11 +60,11 @@ class CaseProgress:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._report)
         engine.add_event_handler(Events.COMPLETED, self._done)
 
-    def _start(self, engine: Engine) -> None:
+    def _start(self, engine: Any) -> None:
         engine.state.metrics |= {"num_done": 0, "num_failed": 0}
-        self.reporter.start(len(engine.data_loader.dataset), "Images")  # type: ignore[attr-defined]
+        self.reporter.start(len(engine.data_loader.dataset), "Images")
 
-    def _report(self, engine: Engine) -> None:
+    def _report(self, engine: Any) -> None:
         counts = engine.state.metrics
         for case in engine.state.output:
             if "error" in case:

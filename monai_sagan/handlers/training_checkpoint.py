@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 from monai.transforms import Randomizable
@@ -20,8 +21,8 @@ class TrainingCheckpoint:
     """Writes everything that a training consists of, and takes it up again.
 
     That is the state of all objects, the engine's place in the data, and of all random number generators: torch's
-    own, on the processor and on every CUDA device, and those of the random transforms given. Each file is written beside
-    and then renamed, so that a run that is killed at any moment leaves the last checkpoint whole; MONAI's
+    own, on the processor and on every CUDA device, and those of the random transforms given. Each file is written
+    beside and then renamed, so that a run that is killed at any moment leaves the last checkpoint whole; MONAI's
     ``CheckpointSaver`` writes in place and keeps no random state.
 
     Only tensors and plain numbers are written, so that files load with ``weights_only=True``.
@@ -58,7 +59,7 @@ class TrainingCheckpoint:
 
     def _save(self, engine: Engine) -> None:
         last = engine.state.epoch == engine.state.max_epochs
-        if engine.state.rank != 0 or not (last or engine.state.epoch % self.interval == 0):
+        if idist.get_rank() != 0 or not (last or engine.state.epoch % self.interval == 0):
             return
         state = {name: _unwrap(item).state_dict() for name, item in self.objects.items()}
         state["engine"] = {"iteration": engine.state.iteration, "epoch": engine.state.epoch}
@@ -87,7 +88,8 @@ class TrainingCheckpoint:
     def _random_state(self) -> dict[str, Any]:
         transforms = {}
         for name, transform in self.randomizables.items():
-            _, keys, position, has_gauss, gauss = transform.R.get_state()
+            state: Any = transform.R.get_state()
+            _, keys, position, has_gauss, gauss = state
             transforms[name] = [torch.from_numpy(keys.astype("int64")), int(position), int(has_gauss), float(gauss)]
         cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
         return {"cpu": torch.get_rng_state(), "cuda": cuda, "transforms": transforms}

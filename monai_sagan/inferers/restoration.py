@@ -70,7 +70,7 @@ class RestorationInferer(Inferer):
         smallest = min(planes.shape[2:])
         if smallest < _SMALLEST_SIDE:
             raise ValueError(
-                f"the image has only {smallest} pixels along one side; at least {_SMALLEST_SIDE} are needed to see anything."
+                f"the image has only {smallest} pixels along one side; at least {_SMALLEST_SIDE} are needed."
             )
         with torch.inference_mode():
             pairs = [

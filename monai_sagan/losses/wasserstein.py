@@ -38,7 +38,8 @@ class CriticLoss(nn.Module):
             mix: the share of the healthy image in each mixed one, (B, 1, ...) in [0, 1]; drawn uniformly if absent.
 
         Returns:
-            ``loss``, what the critic minimises, and its parts: ``real``, ``fake`` and ``gradient_penalty`` (unweighted).
+            ``loss``, what the critic minimises, and its parts: ``real``, ``fake`` and ``gradient_penalty`` (without its
+            weight).
         """
         restored = restored.detach()
         if mix is None:

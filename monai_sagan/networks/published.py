@@ -89,7 +89,9 @@ def published_generator_size(state: Mapping[str, torch.Tensor]) -> dict[str, int
     first = state.get("layer1.0.weight")
     if first is None:
         found = ", ".join(list(state)[:3]) or "nothing"
-        raise ValueError(f"These are not weights of the published SAGAN generator: 'layer1.0.weight' is missing ({found}, ...).")
+        raise ValueError(
+            f"These are not weights of the published SAGAN generator: 'layer1.0.weight' is missing ({found}, ...)."
+        )
     blocks = {name.split(".")[1] for name in state if name.startswith("bn2.") and ".main." in name}
     return {"base_channels": int(first.shape[0]), "num_res_blocks": len(blocks)}
 

@@ -29,11 +29,10 @@ class _PatchCoding(nn.Module):
         self.mix = conv_norm_act(spatial_dims, channels + codes.shape[1], channels, kernel_size=1, affine=False)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        codes = self.patch_code.to(features.dtype)
+        codes: torch.Tensor = self.patch_code.to(features.dtype)  # type: ignore[assignment]
         images = features.shape[0] // codes.shape[0]
-        planes = codes.repeat([images] + [1] * (codes.dim() - 1)).expand(
-            [-1, -1] + [features.shape[2 + axis] for axis in range(codes.dim() - 2)]
-        )
+        sides = [features.shape[2 + axis] for axis in range(codes.dim() - 2)]
+        planes = codes.repeat([images] + [1] * (codes.dim() - 1)).expand([-1, -1] + sides)
         return self.mix(torch.cat([features, planes], dim=1))
 
 
@@ -147,13 +146,13 @@ class SAGANGenerator(nn.Module):
             raise ValueError(f"The network takes images (B, C, {len(steps)} spatial axes), not {tuple(image.shape)}.")
         if any(side % step or side < step for side, step in zip(sides, steps)):
             raise ValueError(
-                f"Images of size {_times(sides)} do not fit a grid of {_times(self.patch_grid)} patches: each side must "
-                f"be a multiple of {', '.join(map(str, steps))} in turn."
+                f"Images of size {_times(sides)} do not fit a grid of {_times(self.patch_grid)} patches: sides must "
+                f"be multiples of {', '.join(map(str, steps))}."
             )
         if all(side == step for side, step in zip(sides, steps)):
             raise ValueError(
-                f"Images of size {_times(sides)} leave one pixel a patch in the bottleneck, which instance normalisation "
-                f"turns to zero: at least one side must be twice as large."
+                f"Images of size {_times(sides)} leave one pixel of each patch in the bottleneck, which instance "
+                "normalisation turns to zero: at least one side must be twice as large."
             )
 
     def load_published_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:

@@ -24,7 +24,7 @@ __all__ = ["precision_recall_figure", "roc_figure", "score_histogram"]
 _INK, _MUTED, _HEALTHY, _ANOMALOUS = "#010101", "#010102", "#010103", "#010104"
 _CSS = {_INK: "var(--ink)", _MUTED: "var(--muted)", _HEALTHY: "var(--healthy)", _ANOMALOUS: "var(--anomalous)"}
 
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "svg.fonttype": "none",
     "text.usetex": False,
     "axes.edgecolor": _MUTED,
@@ -108,7 +108,9 @@ def score_histogram(labels: Sequence[int], scores: Sequence[float]) -> str:
         An `<svg>` element.
     """
     truth, values = np.asarray(labels), np.asarray(scores, dtype=float)
-    edges = np.histogram_bin_edges(values, bins=_BINS)
+    # Scores that are (almost) the same still need bins of some width.
+    low, high = values.min(), values.max()
+    edges = np.linspace(low, max(high, low + 1e-6 * abs(low), low + 1e-12), _BINS + 1)
 
     def draw(figure: Figure) -> None:
         present = np.unique(truth)

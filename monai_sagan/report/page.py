@@ -74,8 +74,7 @@ def _render(cases: Sequence[EvaluatedCase], metrics: Mapping[str, Any], title: s
     scale = common_scale([case for group in chosen for case in group.cases])
     ranks = {id(case): rank for rank, case in enumerate(sorted(cases, key=lambda case: -case.score), start=1)}
     groups = [
-        {"group": group, "cards": [_card(case, ranks[id(case)], scale) for case in group.cases]}
-        for group in chosen
+        {"group": group, "cards": [_card(case, ranks[id(case)], scale) for case in group.cases]} for group in chosen
     ]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(resources.files(__package__).joinpath("page.html.j2").read_text("utf-8"))
@@ -85,9 +84,9 @@ def _render(cases: Sequence[EvaluatedCase], metrics: Mapping[str, Any], title: s
         bundle=bundle,
         num_cases=len(cases),
         # These come from this package alone and hold nothing that a user wrote.
-        roc=Markup(roc_figure(labels, scores)) if both_classes else None,
-        precision_recall=Markup(precision_recall_figure(labels, scores)) if both_classes else None,
-        histogram=Markup(score_histogram(labels, scores)),
+        roc=Markup(roc_figure(labels, scores)) if both_classes else None,  # noqa: S704
+        precision_recall=Markup(precision_recall_figure(labels, scores)) if both_classes else None,  # noqa: S704
+        histogram=Markup(score_histogram(labels, scores)),  # noqa: S704
         colour_bar=colour_bar(),
         scale=scale,
         groups=groups,

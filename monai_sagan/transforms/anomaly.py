@@ -58,7 +58,9 @@ class AnomalyScore(Transform):
 
 
 class AnomalyScored(MapTransform):
-    """Adds ``anomaly_score`` and ``slice_scores`` to a dictionary with an anomaly map.
+    """Adds ``anomaly_score``, ``slice_scores`` and ``slice_axis`` to a dictionary with an anomaly map.
+
+    The axis is None for an image that is no stack of slices.
 
     Args:
         keys: key of the map, one.
@@ -78,6 +80,8 @@ class AnomalyScored(MapTransform):
         d = dict(data)
         for key in self.key_iterator(d):
             d["slice_scores"] = self.score.slice_scores(d[key])
+            axis = self.score.slice_axis
+            d["slice_axis"] = axis % (len(d[key].shape) - 1) if axis is not None and d["slice_scores"] else None
             d["anomaly_score"] = self.score(d[key])
         return d
 

@@ -54,7 +54,10 @@ class RandPseudoAnomaly(RandomizableTransform):
         sides = np.asarray(data, dtype=np.float64)
         offset = (1.0 - self.core) * sides / 2.0
         narrow, wide = (int(np.round(share * sides[min(1, len(sides) - 1)])) for share in self.half_width)
-        low, high = offset.astype(np.int64), np.maximum((offset + self.core * sides).astype(np.int64), offset.astype(np.int64) + 1)
+        low, high = (
+            offset.astype(np.int64),
+            np.maximum((offset + self.core * sides).astype(np.int64), offset.astype(np.int64) + 1),
+        )
         choices = [
             (self.R.randint(low, high), self.R.randint(narrow, max(wide, narrow + 1)), self.R.random_sample())
             for _ in range(count)
@@ -84,7 +87,9 @@ class RandPseudoAnomaly(RandomizableTransform):
             weights = weights * inside.reshape(len(images), *(-1 if other == axis else 1 for other in range(dims)))
         return torch.lerp(images, sources, weights[:, None])
 
-    def __call__(self, img: NdarrayOrTensor, source: NdarrayOrTensor, randomize: bool = True) -> NdarrayOrTensor:
+    def __call__(  # type: ignore[override]
+        self, img: NdarrayOrTensor, source: NdarrayOrTensor, randomize: bool = True
+    ) -> NdarrayOrTensor:
         """Puts a pseudo anomaly in one image.
 
         Args:

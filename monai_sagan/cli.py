@@ -1,0 +1,238 @@
+"""The command ``monai-sagan``."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import sys
+import warnings
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from monai_sagan import __version__
+from monai_sagan.errors import UserError, explain
+
+app = typer.Typer(
+    help="Finds what does not look healthy in a medical image, and shows where. Research use only.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+prepare_app = typer.Typer(help="Make a data set in the Med-AD layout.", no_args_is_help=True)
+app.add_typer(prepare_app, name="prepare")
+
+
+class ProgressChoice(str, Enum):
+    """How to tell how far the work is."""
+
+    bar = "bar"
+    json = "json"
+    none = "none"
+
+
+BundleArgument = Annotated[str, typer.Argument(help="A bundle's folder, or the name of one that ships.")]
+DataOption = Annotated[Path, typer.Option("--data", help="A data set's folder (with data.json).")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu or a CUDA device such as cuda:0.")]
+ProgressOption = Annotated[ProgressChoice, typer.Option(help="A bar, one JSON object a line, or nothing.")]
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option(help="Folder for everything that is made.")] = Path("demo"),
+    device: DeviceOption = "auto",
+    progress: ProgressOption = ProgressChoice.bar,
+) -> None:
+    """Go the whole way on a synthetic phantom: train, evaluate and map a volume, in minutes on two cores."""
+    from monai_sagan.demo import run_demo
+
+    metrics = run_demo(output, device=device, progress=progress.value)
+    _show_metrics(metrics)
+    typer.echo(f"Page: {output / 'evaluation' / 'report.html'}")
+    typer.echo(f"Map of a volume: {output / 'volume' / 'phantom_lesion_anomaly.nii.gz'}")
+
+
+@prepare_app.command("folder")
+def prepare_folder(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder with healthy, unlabeled, and, if you have them, test/healthy, test/anomalous and masks."
+        ),
+    ],
+    target: Annotated[Path, typer.Argument(help="Folder of the data set to make.")],
+) -> None:
+    """Make a data set from folders of PNG, JPEG, DICOM or NIfTI images."""
+    from monai_sagan.prepare import prepare_folder as work
+
+    report = work(source, target)
+    typer.echo(f"{target}: " + ", ".join(f"{count} {group}" for group, count in report.counts.items()))
+    for problem in report.left_out:
+        typer.echo(f"Left out: {problem}", err=True)
+    if report.left_out:
+        raise UserError(f"{len(report.left_out)} images could not be used; the data set was made without them.")
+
+
+@prepare_app.command("phantom")
+def prepare_phantom(
+    target: Annotated[Path, typer.Argument(help="Folder of the data set to make.")],
+    seed: Annotated[int, typer.Option(help="Another number gives other images.")] = 0,
+) -> None:
+    """Make a synthetic data set: heads with and without lesions, masks, and volumes."""
+    from monai_sagan.data import write_phantom
+
+    write_phantom(target, seed=seed)
+    typer.echo(f"{target}: a phantom data set, seed {seed}")
+
+
+@app.command()
+def train(
+    bundle: BundleArgument,
+    data: DataOption,
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Settings of the bundle, such as base_channels=64."),
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder of the trained bundle; by default runs/BUNDLE.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
+    device: DeviceOption = "auto",
+    progress: ProgressOption = ProgressChoice.bar,
+) -> None:
+    """Train a bundle on healthy and unlabelled images; the result is a bundle of its own."""
+    from monai_sagan import workflows
+
+    target = output or Path("runs") / Path(bundle).name
+    overrides = _parse_settings(settings or [])
+    workflows.train(bundle, data, target, overrides=overrides, resume=resume, device=device, progress=progress.value)
+    if progress is not ProgressChoice.json:
+        typer.echo(f"Trained bundle: {target}")
+
+
+@app.command()
+def evaluate(
+    bundle: BundleArgument,
+    data: DataOption,
+    output: Annotated[Path, typer.Option(help="Folder for metrics.json and report.html.")],
+    device: DeviceOption = "auto",
+    progress: ProgressOption = ProgressChoice.bar,
+) -> None:
+    """Measure a bundle on labelled test images, and write a page with curves and pictures."""
+    from monai_sagan import workflows
+
+    metrics = workflows.evaluate(bundle, data, output, device=device, progress=progress.value)
+    if progress is not ProgressChoice.json:
+        _show_metrics(metrics)
+        typer.echo(f"Page: {output / 'report.html'}")
+    if metrics["num_failed"]:
+        raise UserError(f"{metrics['num_failed']} test images could not be used; the page names them.")
+
+
+@app.command()
+def predict(
+    bundle: BundleArgument,
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Images, volumes, or folders of them.")],
+    output: Annotated[Path, typer.Option(help="Folder for the maps and what they amount to in JSON.")],
+    output_ext: Annotated[str, typer.Option(help="Format of the maps: .nii.gz, .nrrd, ...")] = ".nii.gz",
+    save_restored: Annotated[bool, typer.Option("--save-restored", help="Write the restored images too.")] = False,
+    device: DeviceOption = "auto",
+    progress: ProgressOption = ProgressChoice.bar,
+) -> None:
+    """Map the anomalies of images and volumes."""
+    from monai_sagan import workflows
+
+    counts = workflows.predict(
+        bundle,
+        inputs,
+        output,
+        output_ext=output_ext,
+        save_restored=save_restored,
+        device=device,
+        progress=progress.value,
+    )
+    if progress is not ProgressChoice.json:
+        typer.echo(f"Results: {output}")
+    if counts["num_failed"]:
+        raise UserError(f"{counts['num_failed']} of {sum(counts.values())} images could not be used.")
+
+
+@app.command("import-checkpoint")
+def import_checkpoint(
+    checkpoint: Annotated[Path, typer.Argument(help="Generator weights as the authors of SAGAN published them.")],
+    target: Annotated[Path, typer.Argument(help="Folder of the bundle to make.")],
+) -> None:
+    """Make a bundle from weights that the authors of SAGAN published."""
+    from monai_sagan import workflows
+
+    workflows.import_checkpoint(checkpoint, target)
+    typer.echo(f"Bundle: {target}")
+
+
+def _parse_settings(settings: list[str]) -> dict[str, Any]:
+    """``KEY=VALUE`` to config ids and values: JSON where it is, else text."""
+    parsed: dict[str, Any] = {}
+    for setting in settings:
+        key, separator, text = setting.partition("=")
+        if not separator or not key:
+            raise UserError(f"{setting}: settings have the form KEY=VALUE.")
+        try:
+            parsed[key] = json.loads(text)
+        except json.JSONDecodeError:
+            parsed[key] = text
+    return parsed
+
+
+def _show_metrics(metrics: dict[str, Any]) -> None:
+    table = Table(show_header=False)
+    for name, key in (("AUC", "auc"), ("Average precision", "average_precision")):
+        value = metrics[key]
+        if value is not None:
+            table.add_row(name, f"{value['value']:.3f}  (95% interval {value['low']:.3f} to {value['high']:.3f})")
+    for name, key in (("Pixel average precision", "pixel_average_precision"), ("Dice", "dice")):
+        if metrics[key] is not None:
+            table.add_row(name, f"{metrics[key]:.3f}")
+    table.add_row("Test images", f"{metrics['num_healthy']} healthy, {metrics['num_anomalous']} anomalous")
+    Console().print(table)
+
+
+def main() -> None:
+    """Runs the command; a user's mistake ends it with one sentence and exit code 1."""
+    if not os.environ.get("MONAI_SAGAN_DEBUG"):
+        warnings.filterwarnings("ignore")  # they speak to developers
+    try:
+        app()
+    except Exception as error:
+        message = _sentence(error)
+        if message is None or os.environ.get("MONAI_SAGAN_DEBUG"):
+            raise
+        if _wants_json(sys.argv):
+            print(json.dumps({"event": "error", "message": message}), flush=True)
+        Console(stderr=True).print(f"Error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _sentence(error: BaseException) -> str | None:
+    """What to tell a user, or None for an error of this software, which needs its traceback."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, (UserError, OSError)):
+            return explain(cause)
+        cause = cause.__cause__
+    return None
+
+
+def _wants_json(arguments: list[str]) -> bool:
+    return "--progress=json" in arguments or ("--progress", "json") in itertools.pairwise(arguments)

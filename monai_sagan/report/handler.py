@@ -1,0 +1,104 @@
+"""Turns the run of an evaluator over a labelled test set into figures and a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+from monai.utils import convert_to_tensor
+
+from monai_sagan.errors import UserError
+from monai_sagan.report.case import EvaluatedCase
+from monai_sagan.report.evaluation import evaluation_metrics
+from monai_sagan.report.page import write_report
+from monai_sagan.transforms import resize
+
+__all__ = ["EvaluationReport"]
+
+# Larger pictures are shrunk for the page and the pixel measures, so that thousands of cases fit in memory.
+_LONGEST_SIDE = 256
+
+
+class EvaluationReport:
+    """Writes ``metrics.json`` and ``report.html`` when an :class:`~monai_sagan.engines.AnomalyEvaluator` is done.
+
+    Cases with ``role`` "reference" are healthy images from outside the test set: a share of their pixels, the same for
+    every bundle, lies above the threshold at which pixels of the test set count as found. So nothing is chosen on the
+    test set. The metrics are left in ``engine.state.metrics["evaluation"]``.
+
+    Args:
+        output_dir: where to write.
+        title: the page's heading.
+        bundle: the bundle's ``name``, ``version`` and ``weights_sha256``.
+        reference_share: share, in (0, 1), of the reference images' pixels that lies above the threshold.
+    """
+
+    def __init__(
+        self, output_dir: str | Path, title: str, bundle: dict[str, Any], reference_share: float = 0.01
+    ) -> None:
+        self.output_dir = Path(output_dir)
+        self.title = title
+        self.bundle = bundle
+        self.reference_share = reference_share
+        self.cases: list[EvaluatedCase] = []
+        self.reference: list[np.ndarray] = []
+        self.failed: list[str] = []
+
+    def attach(self, engine: Engine) -> None:
+        """Attaches to an evaluator whose output is a list of cases with ``label``."""
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
+        engine.add_event_handler(Events.COMPLETED, self._write)
+
+    def _collect(self, engine: Any) -> None:
+        for case in engine.state.output:
+            if "error" in case:
+                self.failed.append(case["error"])
+            elif case.get("role") == "reference":
+                self.reference.append(_picture(case, "anomaly_map"))
+            else:
+                try:
+                    self.cases.append(_evaluated(case))
+                except ValueError as error:  # say, a mask of another size
+                    self.failed.append(f"{case['path']}: {error}")
+
+    def _write(self, engine: Engine) -> None:
+        if not self.cases:
+            raise UserError(f"{self.output_dir}: none of the test images could be used, so there is nothing to report.")
+        threshold = None
+        if self.reference:
+            threshold = float(
+                np.quantile(np.concatenate([m.ravel() for m in self.reference]), 1 - self.reference_share)
+            )
+        metrics = evaluation_metrics(self.cases, pixel_threshold=threshold)
+        metrics["num_failed"] = len(self.failed)
+        metrics["warnings"] += [f"Left out: {error}" for error in self.failed]
+        engine.state.metrics["evaluation"] = metrics
+        write_report(self.cases, metrics, self.output_dir, title=self.title, bundle=self.bundle)
+
+
+def _evaluated(case: dict[str, Any]) -> EvaluatedCase:
+    mask = _picture(case, "mask") >= 0.5 if "mask" in case else None
+    return EvaluatedCase(
+        name=Path(case["path"]).name,
+        label=int(case["label"]),
+        score=case["anomaly_score"],
+        image=_picture(case, "image"),
+        restored=_picture(case, "pred"),
+        anomaly_map=_picture(case, "anomaly_map"),
+        mask=mask,
+    )
+
+
+def _picture(case: dict[str, Any], key: str) -> np.ndarray:
+    """An image (1, *spatial) of a case as a picture (H, W), rows first; of a volume, the slice that scores highest."""
+    image = convert_to_tensor(case[key], track_meta=False, dtype=torch.float32)[0]
+    if image.dim() == 3:
+        image = image.select(case["slice_axis"], int(np.argmax(case["slice_scores"])))
+    image = image.T
+    longest = max(image.shape)
+    if longest > _LONGEST_SIDE:
+        image = resize(image[None, None], [max(1, side * _LONGEST_SIDE // longest) for side in image.shape])[0, 0]
+    return image.numpy()

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from monai_sagan.metrics import Interval, dice, image_auc, image_average_precision, pixel_average_precision
+
+IMAGE_METRICS = pytest.mark.parametrize("metric", [image_auc, image_average_precision])
+
+
+def some_scores(healthy: int = 80, anomalous: int = 40, shift: float = 1.0, seed: int = 3):
+    generator = np.random.default_rng(seed)
+    labels = np.repeat([0, 1], [healthy, anomalous])
+    return labels, generator.normal(size=labels.size) + shift * labels
+
+
+def test_interval_as_dict():
+    assert Interval(0.8, 0.7, 0.9).as_dict() == {"value": 0.8, "low": 0.7, "high": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("metric", "reference"), [(image_auc, roc_auc_score), (image_average_precision, average_precision_score)]
+)
+def test_value_is_that_of_scikit_learn(metric, reference):
+    labels, scores = some_scores()
+    assert metric(labels, scores, resamples=2).value == reference(labels, scores)
+
+
+def test_values_by_hand():
+    # Pairs (anomalous, healthy): 0.9 beats both, 0.4 beats 0.1 and loses to 0.6. Precision 1/1, then 2/3.
+    labels, scores = [1, 0, 1, 0], [0.9, 0.6, 0.4, 0.1]
+    assert image_auc(labels, scores, resamples=2).value == 0.75
+    assert image_average_precision(labels, scores, resamples=2).value == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
+
+
+def test_interval_covers_the_true_area():
+    labels, scores = some_scores(200, 200)
+    true_area = 0.5 * (1 + math.erf(1.0 / 2))  # of two normal distributions one standard deviation apart
+    interval = image_auc(labels, scores)
+    assert interval.low < true_area < interval.high
+    assert interval.low < interval.value < interval.high
+
+
+def test_interval_has_the_width_of_theory():
+    labels, scores = some_scores(200, 200)
+    interval = image_auc(labels, scores)
+    area = interval.value
+    # Hanley and McNeil (1982)
+    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
+    error = math.sqrt((area * (1 - area) + 199 * (q1 - area**2) + 199 * (q2 - area**2)) / (200 * 200))
+    assert interval.high - interval.low == pytest.approx(2 * 1.96 * error, rel=0.15)
+
+
+@IMAGE_METRICS
+def test_interval_widens_with_confidence_and_repeats_with_the_seed(metric):
+    labels, scores = some_scores()
+    narrow, wide = metric(labels, scores, confidence=0.5, resamples=100), metric(labels, scores, resamples=100)
+    assert wide.low < narrow.low < narrow.high < wide.high
+    assert metric(labels, scores, resamples=100) == wide
+    assert metric(labels, scores, resamples=100, seed=1) != wide
+
+
+def test_every_resample_keeps_the_number_of_each_class():
+    # All scores are equal, so average precision is the share of anomalous images, and only that.
+    interval = image_average_precision([0] * 9 + [1], [0.5] * 10, resamples=50)
+    assert interval == Interval(0.1, 0.1, 0.1)
+
+
+@IMAGE_METRICS
+def test_order_of_the_images_is_of_no_account_to_the_value(metric):
+    labels, scores = some_scores()
+    order = np.random.default_rng(0).permutation(labels.size)
+    assert metric(labels[order], scores[order], resamples=2).value == pytest.approx(
+        metric(labels, scores, resamples=2).value
+    )
+
+
+@IMAGE_METRICS
+@pytest.mark.parametrize(
+    ("labels", "scores", "options", "message"),
+    [
+        ([1, 1], [0.1, 0.2], {}, "only one class"),
+        ([0, 0], [0.1, 0.2], {}, "only one class"),
+        ([], [], {}, "only one class"),
+        ([0, 1], [0.1], {}, "one length"),
+        ([[0, 1]], [[0.1, 0.2]], {}, "one length"),
+        ([0, 2], [0.1, 0.2], {}, "0 \\(healthy\\) or 1"),
+        ([0, 1], [0.1, float("nan")], {}, "1 of 2 scores are not finite"),
+        ([0, 1], [0.1, float("inf")], {}, "not finite"),
+        ([0, 1], [0.1, 0.2], {"confidence": 1.0}, "confidence"),
+        ([0, 1], [0.1, 0.2], {"resamples": 0}, "resamples"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(metric, labels, scores, options, message):
+    with pytest.raises(ValueError, match=message):
+        metric(labels, scores, **options)
+
+
+def test_pixels_of_all_images_count_together():
+    generator = np.random.default_rng(0)
+    maps = [generator.random((4, 5)), generator.random((3, 2)), generator.random((2, 2, 2))]
+    masks = [generator.random(map_.shape) > 0.7 for map_ in maps]
+    expected = average_precision_score(
+        np.concatenate([mask.ravel() for mask in masks]), np.concatenate([map_.ravel() for map_ in maps])
+    )
+    assert pixel_average_precision(maps, masks) == expected
+
+
+def test_a_healthy_image_lowers_pixel_average_precision():
+    lesion_map, lesion = np.array([[0.9, 0.1]]), np.array([[True, False]])
+    false_alarm, nothing = np.array([[0.95]]), np.array([[False]])
+    assert pixel_average_precision([lesion_map], [lesion]) == 1.0
+    assert pixel_average_precision([lesion_map, false_alarm], [lesion, nothing]) == 0.5
+
+
+def test_dice_by_hand():
+    maps = [np.array([[0.9, 0.8], [0.2, 0.5]]), np.array([[0.1, 0.2, 0.3]]), np.array([[0.9]])]
+    masks = [np.array([[1, 0], [1, 0]]), np.array([[0, 0, 1]]), np.array([[0]])]
+    # First: two found, of which one is of the two lesion pixels (0.5 itself is not above it). Second: nothing found.
+    # Third: no lesion, left out.
+    assert dice(maps, masks, 0.5) == pytest.approx((2 * 1 / (2 + 2) + 0) / 2)
+
+
+def test_dice_of_a_perfect_map():
+    mask = np.eye(4, dtype=bool)
+    assert dice([mask.astype(np.float32)], [mask], 0.5) == 1.0
+
+
+@pytest.mark.parametrize("metric", [pixel_average_precision, lambda maps, masks: dice(maps, masks, 0.5)])
+@pytest.mark.parametrize(
+    ("maps", "masks", "message"),
+    [
+        ([np.ones((2, 2))], [], "1 maps and 0 masks"),
+        ([np.ones((2, 2))], [np.ones((2, 3))], "Map 0 has the shape"),
+        ([np.full((2, 2), np.nan)], [np.ones((2, 2))], "not finite"),
+        ([np.ones((2, 2))], [np.zeros((2, 2))], "none does"),
+        ([], [], "none does"),
+    ],
+)
+def test_maps_that_do_not_fit_are_refused(metric, maps, masks, message):
+    with pytest.raises(ValueError, match=message):
+        metric(maps, masks)
+
+
+def test_dice_refuses_a_threshold_that_is_no_number():
+    with pytest.raises(ValueError, match="threshold"):
+        dice([np.ones((2, 2))], [np.ones((2, 2))], float("nan"))
