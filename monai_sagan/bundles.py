@@ -15,10 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
 
 from monai_sagan.errors import UserError
-from monai_sagan.files import write_whole_folder
+from monai_sagan.files import save_tensors, write_whole_folder
 
 __all__ = [
     "WEIGHTS",
@@ -34,12 +35,16 @@ WEIGHTS = Path("models") / "model.pt"
 _METADATA = Path("configs") / "metadata.json"
 # The config that defines network and preparation; the others take these from it by MONAI's macros.
 _BASE_CONFIG = "inference"
+# Folders of what is made by running a bundle.
+_MADE = {"models", "eval", "__pycache__"}
+# What a config's text begins with when it stands for something else.
+_EXPRESSIONS = ("$", "@", "%")
 _PACKAGE = Path(__file__).resolve().parent
 
 
 def shipped_bundles() -> dict[str, Path]:
     """The bundles that come with the package, by name: in the installed package, or beside it in a checkout."""
-    homes = (_PACKAGE / "bundles", _PACKAGE.parent / "bundles")
+    homes = (_PACKAGE / "shipped_bundles", _PACKAGE.parent / "bundles")
     return {path.name: path for home in homes for path in sorted(home.glob("*")) if (path / _METADATA).is_file()}
 
 
@@ -94,32 +99,43 @@ def describe_bundle(bundle_root: str | Path) -> dict[str, str | None]:
     return {"name": root.resolve().name, "version": metadata["version"], "weights_sha256": digest}
 
 
-def derive_bundle(source: Path, target: Path, overrides: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
-    """Makes a bundle that differs from another in some settings, without weights.
+def derive_bundle(
+    source: Path,
+    target: Path,
+    overrides: Mapping[str, Any],
+    metadata: Mapping[str, Any],
+    weights: Mapping[str, torch.Tensor] | None = None,
+) -> None:
+    """Makes a bundle that differs from another in some settings.
 
-    A setting is written where it is defined: in the inference config what that defines, since the others take it from
-    there; else in the training config. So the new bundle runs as it was trained.
+    A setting is written where training finds it: in the training config, or in the inference config if that is where
+    the training config takes it from. So the new bundle runs as it was trained.
 
     Args:
         source: the bundle to start from.
         target: the folder of the new one.
         overrides: config ids (``base_channels``, ``train#trainer#amp``) and their new values.
         metadata: entries of the metadata to replace.
+        weights: the weights of the new one; without them it has none.
 
     Raises:
         UserError: if an id is not in the bundle's configs, or ``target`` exists already and is not empty.
     """
     parsers = {
         name: ConfigParser(ConfigParser.load_config_file(str(source / "configs" / f"{name}.json")))
-        for name in (_BASE_CONFIG, "train")
+        for name in ("train", _BASE_CONFIG)
     }
     for key, value in overrides.items():
-        holder = next((parser for parser in parsers.values() if key in parser), None)
+        holder = next((parser for parser in parsers.values() if key in parser and not _is_taken(parser[key])), None)
         if holder is None:
             settings = sorted(
-                {key for parser in parsers.values() for key, value in parser.get().items() if _is_plain(value)}
+                {key for parser in parsers.values() for key, value in parser.get().items() if _is_setting(value)}
             )
             raise UserError(f"{key}: the bundle {source.name} has no such setting; it has {', '.join(settings)}.")
+        if _is_setting(holder[key]) and not _is_like(value, holder[key]):
+            raise UserError(
+                f"{key}: {value!r} cannot take the place of {json.dumps(holder[key])}; give a value like it."
+            )
         holder[key] = value
     described = json.loads((source / _METADATA).read_text(encoding="utf-8")) | dict(metadata)
     formats = described["network_data_format"]
@@ -128,9 +144,14 @@ def derive_bundle(source: Path, target: Path, overrides: Mapping[str, Any], meta
     contents = {name: parser.get() for name, parser in parsers.items()} | {"metadata": described}
     try:
         with write_whole_folder(target) as partial:
-            ignored = shutil.ignore_patterns("models", "eval", "__pycache__")
-            shutil.copytree(source, partial, dirs_exist_ok=True, ignore=ignored)
+            for path in source.rglob("*"):
+                relative = path.relative_to(source)
+                if path.is_file() and not _MADE.intersection(relative.parts):
+                    (partial / relative).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(path, partial / relative)
             (partial / "models").mkdir()
+            if weights is not None:
+                save_tensors(dict(weights), partial / WEIGHTS)
             for name, content in contents.items():
                 text = json.dumps(content, indent=4) + "\n"
                 (partial / "configs" / f"{name}.json").write_text(text, encoding="utf-8")
@@ -138,8 +159,22 @@ def derive_bundle(source: Path, target: Path, overrides: Mapping[str, Any], meta
         raise UserError(f"{target}: {error.strerror}.") from error
 
 
-def _is_plain(value: Any) -> bool:
-    return not isinstance(value, dict) and not str(value).startswith(("%", "$@"))
+def _is_like(value: Any, former: Any) -> bool:
+    """Whether a value can take the place of a setting: a number that of a number, a list that of a list."""
+    if isinstance(value, str):
+        return value.startswith(_EXPRESSIONS)
+    return _is_setting(value) and isinstance(value, list) == isinstance(former, list)
+
+
+def _is_taken(value: Any) -> bool:
+    """Whether a config's entry is a macro that takes another config's."""
+    return isinstance(value, str) and value.startswith("%")
+
+
+def _is_setting(value: Any) -> bool:
+    """Whether a config's entry is a number, a switch or a short list of numbers, which a user may want to change."""
+    values = value if isinstance(value, list) else [value]
+    return all(isinstance(item, (int, float)) for item in values)
 
 
 def run_bundle(root: Path, config: str, **overrides: Any) -> ConfigWorkflow:

@@ -9,14 +9,14 @@ import sys
 import warnings
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from monai_sagan import __version__
-from monai_sagan.errors import UserError, explain
+from monai_sagan.errors import UserError, causes_of, explain
 
 app = typer.Typer(
     help="Finds what does not look healthy in a medical image, and shows where. Research use only.",
@@ -59,9 +59,12 @@ def demo(
     from monai_sagan.demo import run_demo
 
     metrics = run_demo(output, device=device, progress=progress.value)
+    if progress is ProgressChoice.json:
+        return
     _show_metrics(metrics)
     typer.echo(f"Page: {output / 'evaluation' / 'report.html'}")
     typer.echo(f"Map of a volume: {output / 'volume' / 'phantom_lesion_anomaly.nii.gz'}")
+    typer.echo(f"Pictures: {output / 'evaluation' / 'examples.png'} and {output / 'volume.png'}")
 
 
 @prepare_app.command("folder")
@@ -82,7 +85,7 @@ def prepare_folder(
     for problem in report.left_out:
         typer.echo(f"Left out: {problem}", err=True)
     if report.left_out:
-        raise UserError(f"{len(report.left_out)} images could not be used; the data set was made without them.")
+        _fail(f"{len(report.left_out)} images could not be used; the data set was made without them.")
 
 
 @prepare_app.command("phantom")
@@ -103,7 +106,7 @@ def train(
     data: DataOption,
     settings: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Settings of the bundle, such as base_channels=64."),
+        typer.Argument(metavar="KEY=VALUE", help="Settings of the bundle, such as base_channels=64."),
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Folder of the trained bundle; by default runs/BUNDLE.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
@@ -136,7 +139,7 @@ def evaluate(
         _show_metrics(metrics)
         typer.echo(f"Page: {output / 'report.html'}")
     if metrics["num_failed"]:
-        raise UserError(f"{metrics['num_failed']} test images could not be used; the page names them.")
+        _fail(f"{metrics['num_failed']} of the images could not be used; the page names them.")
 
 
 @app.command()
@@ -161,10 +164,13 @@ def predict(
         device=device,
         progress=progress.value,
     )
-    if progress is not ProgressChoice.json:
+    if counts["num_done"] and progress is not ProgressChoice.json:
         typer.echo(f"Results: {output}")
+    total = sum(counts.values())
+    if counts["num_failed"] and total > 1:
+        _fail(f"{counts['num_failed']} of {total} images could not be used.")
     if counts["num_failed"]:
-        raise UserError(f"{counts['num_failed']} of {sum(counts.values())} images could not be used.")
+        raise typer.Exit(1)  # why was said
 
 
 @app.command("import-checkpoint")
@@ -206,6 +212,16 @@ def _show_metrics(metrics: dict[str, Any]) -> None:
     Console().print(table)
 
 
+def _show_error(message: str) -> None:
+    Console(stderr=True).print(f"Error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def _fail(message: str) -> NoReturn:
+    """Ends a run that is complete but for some images; programs have read of each of them, and that it is done."""
+    _show_error(message)
+    raise typer.Exit(1)
+
+
 def main() -> None:
     """Runs the command; a user's mistake ends it with one sentence and exit code 1."""
     if not os.environ.get("MONAI_SAGAN_DEBUG"):
@@ -218,7 +234,7 @@ def main() -> None:
             raise
         if _wants_json(sys.argv):
             print(json.dumps({"event": "error", "message": message}), flush=True)
-        Console(stderr=True).print(f"Error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+        _show_error(message)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -226,12 +242,8 @@ def main() -> None:
 
 def _sentence(error: BaseException) -> str | None:
     """What to tell a user, or None for an error of this software, which needs its traceback."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, (UserError, OSError)):
-            return explain(cause)
-        cause = cause.__cause__
-    return None
+    is_known = any(isinstance(cause, (UserError, OSError)) for cause in causes_of(error))
+    return explain(error) if is_known else None
 
 
 def _wants_json(arguments: list[str]) -> bool:

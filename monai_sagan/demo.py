@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from monai_sagan.data import write_phantom
 from monai_sagan.progress import ProgressKind
+from monai_sagan.report import draw_volume
 from monai_sagan.workflows import evaluate, predict, train
 
 __all__ = ["DEMO_SETTINGS", "run_demo"]
@@ -21,7 +23,7 @@ def run_demo(output: Path, *, device: str = "auto", progress: ProgressKind = "ba
     Run again, it keeps the phantom, goes on with a training that was interrupted, and makes the results again.
 
     Args:
-        output: folder for everything: ``data``, ``bundle``, ``evaluation``, ``volume`` and two pictures.
+        output: folder for everything: ``data``, ``bundle``, ``evaluation``, ``volume`` and ``volume.png``.
         device: "auto", "cpu" or a CUDA device.
         progress: how to tell how far it is.
 
@@ -34,5 +36,15 @@ def run_demo(output: Path, *, device: str = "auto", progress: ProgressKind = "ba
     train("sagan_anomaly_detection", data, bundle, overrides=settings, resume=True, device=device, progress=progress)
     metrics = evaluate(bundle, data, output / "evaluation", device=device, progress=progress)
     volume = data / "volumes" / "phantom_lesion.nii.gz"
-    predict(bundle, [volume], output / "volume", save_restored=True, device=device, progress=progress)
+    maps = output / "volume"
+    predict(bundle, [volume], maps, save_restored=True, device=device, progress=progress)
+    result = json.loads((maps / "phantom_lesion_anomaly.json").read_text(encoding="utf-8"))
+    draw_volume(
+        volume,
+        maps / "phantom_lesion_anomaly.nii.gz",
+        maps / "phantom_lesion_restored.nii.gz",
+        result["slice_scores"],
+        output / "volume.png",
+        slice_axis=result["slice_axis"],
+    )
     return metrics

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
-__all__ = ["ImageError", "UserError", "explain"]
+__all__ = ["ImageError", "SettingError", "UserError", "causes_of", "explain"]
+
+_ADVICE = {
+    errno.ENOSPC: "the disk is full; free some space or choose another folder",
+    errno.EDQUOT: "the disk quota is used up; free some space or choose another folder",
+    errno.EFBIG: "a file may not be as large as this here; raise the limit or choose another folder",
+    errno.EACCES: "there is no permission to use it; change its permissions or choose another folder",
+    errno.EPERM: "there is no permission to use it; change its permissions or choose another folder",
+    errno.ENOTDIR: "a file is where a folder should be; choose another folder",
+    errno.EROFS: "the disk is read-only; choose another folder",
+}
 
 
 class UserError(Exception):
@@ -23,11 +34,16 @@ class ImageError(UserError):
         super().__init__(f"{path}: {reason}")
 
 
+class SettingError(UserError, ValueError):
+    """A setting that nothing can work with."""
+
+
 def explain(error: BaseException) -> str:
     """The sentence a user should read for an error.
 
     MONAI wraps what a transform raises in errors that tell the transform, not the cause; a :class:`UserError` below
-    them is what the user should see, otherwise the innermost error.
+    them, or an error of the operating system that names a file, is what the user should see, otherwise the innermost
+    error.
 
     Args:
         error: as caught.
@@ -35,13 +51,19 @@ def explain(error: BaseException) -> str:
     Returns:
         One line.
     """
-    innermost = error
-    cause: BaseException | None = error
-    while cause is not None:
+    causes = causes_of(error)
+    for cause in causes:
         if isinstance(cause, UserError):
             return str(cause)
-        innermost, cause = cause, cause.__cause__
-    text = str(innermost).strip() or type(innermost).__name__
-    if isinstance(innermost, OSError) and innermost.filename is not None:
-        return f"{innermost.filename}: {innermost.strerror}."
+        if isinstance(cause, OSError) and cause.filename is not None:
+            return f"{cause.filename}: {_ADVICE.get(cause.errno or 0, cause.strerror)}."
+    text = str(causes[-1]).strip() or type(causes[-1]).__name__
     return text.splitlines()[0]
+
+
+def causes_of(error: BaseException) -> list[BaseException]:
+    """The error, what caused it, and so on to the innermost one."""
+    causes = [error]
+    while causes[-1].__cause__ is not None:
+        causes.append(causes[-1].__cause__)
+    return causes

@@ -2,31 +2,86 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-__all__ = ["write_whole", "write_whole_folder"]
+import torch
+
+from monai_sagan.errors import UserError
+
+__all__ = ["not_written", "read_tensors", "save_tensors", "write_whole", "write_whole_folder"]
 
 
 @contextmanager
 def write_whole(path: Path) -> Iterator[Path]:
     """Gives a name beside ``path`` to write to, and renames it when the block ends without an error.
 
-    The name has the same endings, by which libraries choose a format. After an error nothing is left of it.
+    The name has the same endings, by which libraries choose a format. After an error nothing is left of it, and an
+    error of the operating system names ``path``.
 
     Args:
         path: the file; its folder is made if need be.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    _make_folder(path.parent)
+    partial = _partial(path)
     try:
         yield partial
         os.replace(partial, path)
+    except OSError as error:
+        _name_file(error, partial, path)
+        raise
     finally:
         partial.unlink(missing_ok=True)
+
+
+def save_tensors(tensors: Any, path: Path) -> None:
+    """As :func:`torch.save`, whole or not at all.
+
+    Args:
+        tensors: what to write.
+        path: the file.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    with write_whole(path) as partial:
+        try:
+            torch.save(tensors, partial)
+        except RuntimeError as error:  # torch's only one
+            raise not_written(path) from error
+
+
+def read_tensors(path: Path) -> Any:
+    """As :func:`torch.load`, to the processor's memory and without running code that a file may hold.
+
+    Args:
+        path: the file.
+
+    Raises:
+        UserError: if there is no such file, or it cannot be read as tensors.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such file.")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except PermissionError:
+        raise
+    except Exception as error:  # torch raises a dozen kinds for damaged files and for pickles that hold code
+        raise UserError(
+            f"{path}: this file is damaged or holds more than tensors, and was not opened, because it could run code; "
+            "get it again from where it came."
+        ) from error
+
+
+def not_written(path: Path) -> OSError:
+    """The error for a file that a library could not write without saying why."""
+    reason = "it could not be written, perhaps because the disk is full; free some space or choose another folder"
+    return OSError(errno.EIO, reason, str(path))
 
 
 @contextmanager
@@ -41,8 +96,8 @@ def write_whole_folder(path: Path) -> Iterator[Path]:
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise FileExistsError(17, "exists already and is not empty; choose another folder or remove it", str(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    _make_folder(path.parent)
+    partial = _partial(path)
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir()
@@ -50,5 +105,28 @@ def write_whole_folder(path: Path) -> Iterator[Path]:
         if path.exists():
             path.rmdir()
         os.replace(partial, path)
+    except OSError as error:
+        _name_file(error, partial, path)
+        raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from error
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".partial-{os.getpid()}-{path.name}")
+
+
+def _name_file(error: OSError, partial: Path, path: Path) -> None:
+    """Lets an error name what should have been written: a write names no file, and nobody knows the name beside it."""
+    if error.errno is None:
+        return
+    names = [name for name in (error.filename, error.filename2) if name is not None]
+    if not names or any(Path(str(name)).is_relative_to(partial) for name in names):
+        error.filename = str(path)

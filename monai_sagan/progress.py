@@ -6,7 +6,9 @@ Programs get one JSON object a line on standard output: ``{"event": "start" | "p
 
 from __future__ import annotations
 
+import atexit
 import json
+import math
 import sys
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -20,10 +22,13 @@ ProgressKind = Literal["bar", "json", "none"]
 
 
 class Reporter:
-    """Where news of a run goes. This one keeps it to itself.
+    """Where news of a run goes. This one tells only what went wrong, on standard error.
 
-    The methods are called in the order start, any number of the others, done.
+    The methods are called in the order start, any number of the others, done; or stop, where a run breaks off.
     """
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True)
 
     def start(self, total: int, task: str) -> None:
         """``total`` steps of ``task`` begin."""
@@ -36,19 +41,24 @@ class Reporter:
 
     def warning(self, message: str) -> None:
         """Something should be known, and the work goes on."""
+        self.console.print(f"Warning: {message}", style="yellow", markup=False, highlight=False, soft_wrap=True)
 
     def error(self, message: str) -> None:
         """A case, or the whole run, failed."""
+        self.console.print(f"Error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
 
     def done(self, **summary: Any) -> None:
         """The run is over."""
+
+    def stop(self) -> None:
+        """The run broke off; somebody else will say why."""
 
 
 class BarReporter(Reporter):
     """A bar with the time left, on standard error."""
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True)
+        super().__init__()
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -63,19 +73,18 @@ class BarReporter(Reporter):
     def start(self, total: int, task: str) -> None:
         self.task = self.bar.add_task(task, total=total, details="")
         self.bar.start()
+        atexit.register(self.bar.stop)  # a bar hides the cursor until it is stopped
 
     def progress(self, done: int, **details: Any) -> None:
         self.bar.update(self.task, completed=done)
         if details:
             self.bar.update(self.task, details="  ".join(f"{name} {value:.3g}" for name, value in details.items()))
 
-    def warning(self, message: str) -> None:
-        self.console.print(f"Warning: {message}", style="yellow", markup=False, highlight=False, soft_wrap=True)
-
-    def error(self, message: str) -> None:
-        self.console.print(f"Error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
-
     def done(self, **summary: Any) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        atexit.unregister(self.bar.stop)
         self.bar.stop()
 
 
@@ -90,7 +99,9 @@ class JsonReporter(Reporter):
         self._print("start", total=total, task=task)
 
     def progress(self, done: int, **details: Any) -> None:
-        self._print("progress", done=done, total=self.total, **details)
+        # JSON knows no NaN, which the losses of a training that diverges are.
+        finite = {name: value if math.isfinite(value) else None for name, value in details.items()}
+        self._print("progress", done=done, total=self.total, **finite)
 
     def result(self, result: Mapping[str, Any]) -> None:
         self._print("result", **result)

@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
-import errno
 import json
 from collections.abc import Hashable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import itk
 import numpy as np
 import torch
 from monai.data import ITKWriter, MetaTensor
 from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy, convert_to_tensor
 
-from monai_sagan.data import stem
-from monai_sagan.errors import UserError
-from monai_sagan.files import write_whole
+from monai_sagan.data import CaseReader, stem
+from monai_sagan.errors import ImageError, UserError
+from monai_sagan.files import not_written, write_whole
 
 __all__ = ["RESULT_SCHEMA_VERSION", "SaveResultd", "peak_of", "summarize", "write_image"]
 
 RESULT_SCHEMA_VERSION = "1.0"
+
+# What holds 32-bit floating point numbers and the geometry of an image.
+_FORMATS = (".nii.gz", ".nii", ".nrrd", ".mha")
 
 
 class SaveResultd(MapTransform):
     """Writes a case's map and JSON, and adds the JSON's content as ``result``.
 
     Files are named after ``name`` in the dictionary, which may begin with folders, or else after the image's file. The
-    map is written first, so that a JSON file says that the case is complete.
+    JSON file appears last, so that it says that the case is complete.
 
     Args:
         output_dir: folder of the results; it is made if need be.
         bundle: the bundle's ``name``, ``version`` and ``weights_sha256``.
-        output_ext: ending, and so the format, of written images: ``.nii.gz``, ``.nrrd``, ...
+        output_ext: ending, and so the format, of written images: ``.nii.gz``, ``.nii``, ``.nrrd`` or ``.mha``.
         save_restored: whether to write the restored image too, in the network's range of [-1, 1].
+
+    Raises:
+        UserError: if ``output_ext`` is another one.
     """
 
     def __init__(
@@ -44,6 +51,8 @@ class SaveResultd(MapTransform):
         save_restored: bool = False,
     ) -> None:
         super().__init__("anomaly_map")
+        if output_ext not in _FORMATS:
+            raise UserError(f"output_ext {output_ext}: maps cannot be written so; choose one of {', '.join(_FORMATS)}.")
         self.output_dir = Path(output_dir)
         self.bundle = dict(bundle)
         self.output_ext = output_ext
@@ -53,17 +62,15 @@ class SaveResultd(MapTransform):
         d = dict(data)
         name = d.get("name") or stem(Path(d["path"]))
         result = summarize(d) | {"bundle": self.bundle}
-        try:
-            map_path = self.output_dir / f"{name}_anomaly{self.output_ext}"
-            with write_whole(map_path) as partial:
-                write_image(d["anomaly_map"], partial)
-            if self.save_restored:
-                with write_whole(self.output_dir / f"{name}_restored{self.output_ext}") as partial:
-                    write_image(d["pred"], partial)
-            with write_whole(self.output_dir / f"{name}_anomaly.json") as partial:
-                partial.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise _cannot_write(self.output_dir, error) from error
+        map_path = self.output_dir / f"{name}_anomaly{self.output_ext}"
+        images = {map_path: d["anomaly_map"]}
+        if self.save_restored:
+            images[self.output_dir / f"{name}_restored{self.output_ext}"] = d["pred"]
+        with ExitStack() as files:  # they get their names when all are written, the first one last
+            partial = files.enter_context(write_whole(self.output_dir / f"{name}_anomaly.json"))
+            partial.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+            for path, image in images.items():
+                write_image(image, files.enter_context(write_whole(path)))
         d["result"] = result | {"anomaly_map": str(map_path)}
         return d
 
@@ -109,7 +116,7 @@ def peak_of(anomaly_map: torch.Tensor) -> dict[str, Any]:
         index = np.zeros(len(affine) - 1)
         index[: len(voxel)] = voxel[: len(index)]
         ras = affine[:-1, :-1] @ index + affine[:-1, -1]
-        peak["lps_mm"] = [float(value) for value in (ras * np.array([-1.0, -1.0, 1.0])[: len(ras)])]
+        peak["lps_mm"] = [float(value) for value in (ras * np.array([-1.0, -1.0, 1.0])[: len(ras)] + 0.0)]
     return peak
 
 
@@ -117,28 +124,18 @@ def write_image(image: torch.Tensor, path: Path) -> None:
     """Writes an image as 32-bit floating point with its geometry, in the format that the name says.
 
     Args:
-        image: (1, *spatial), a MetaTensor for its affine.
+        image: (1, *spatial), a MetaTensor for its affine; other tensors get ITK's default, 1 mm and no rotation.
         path: the file.
 
     Raises:
         OSError: if it cannot be written.
     """
-    writer = ITKWriter(output_dtype=np.float32)
-    writer.set_data_array(image, channel_dim=0)
-    meta = {"affine": image.affine, "original_affine": image.affine} if isinstance(image, MetaTensor) else {}
-    writer.set_metadata(meta, resample=False)
+    affine = image.affine if isinstance(image, MetaTensor) else np.diag([-1.0, -1.0] + [1.0] * (image.dim() - 2))
+    array = convert_to_numpy(convert_to_tensor(image, track_meta=False))[0]
+    # Not by the writer's own methods for data and metadata: they drop the last axis of a volume of one slice.
+    picture = ITKWriter.create_backend_obj(array, channel_dim=None, affine=affine, dtype=np.float32)
     try:
-        writer.write(path)
-    except RuntimeError as error:  # ITK's only one, and it does not say why
-        raise OSError(errno.EIO, "could not be written", str(path)) from error
-
-
-def _cannot_write(folder: Path, error: OSError) -> UserError:
-    reasons = {
-        errno.ENOSPC: "the disk is full; free some space or choose another --output",
-        errno.EDQUOT: "the disk quota is used up; free some space or choose another --output",
-        errno.EACCES: "there is no permission to write; choose another --output",
-        errno.EROFS: "the disk is read-only; choose another --output",
-    }
-    reason = reasons.get(error.errno or 0, "files cannot be written there (is the disk full?); choose another --output")
-    return UserError(f"{folder}: {reason}.")
+        itk.imwrite(picture, str(path))
+        CaseReader(allow_constant=True).get_data(path)  # ITK says nothing when a NIfTI file ends too early
+    except (ImageError, RuntimeError) as error:
+        raise not_written(path) from error

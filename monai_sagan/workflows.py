@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,8 +12,8 @@ import torch
 
 from monai_sagan.bundles import WEIGHTS, derive_bundle, find_bundle, require_weights, run_bundle
 from monai_sagan.data import IMAGE_SUFFIXES, find_images, read_data_json, stem
-from monai_sagan.errors import UserError
-from monai_sagan.files import write_whole
+from monai_sagan.errors import UserError, causes_of, explain
+from monai_sagan.files import read_tensors
 from monai_sagan.networks import SAGANGenerator, published_generator_size
 from monai_sagan.progress import ProgressKind
 
@@ -49,6 +50,7 @@ def train(
         UserError: if something that the user gave cannot be used.
     """
     read_data_json(data)  # before a folder is made
+    settings = {"dataset_dir": str(data.resolve()), "resume": resume, "progress": progress, **_device(device)}
     output = output.resolve()
     going_on = resume and (output / "configs").is_dir()
     if going_on and overrides:
@@ -62,7 +64,17 @@ def train(
             )
         description = {"data_source": data.resolve().name, "intended_use": _RESEARCH_USE}
         derive_bundle(find_bundle(bundle), output, overrides or {}, description)
-    run_bundle(output, "train", dataset_dir=str(data.resolve()), resume=resume, progress=progress, **_device(device))
+    try:
+        run_bundle(output, "train", **settings)
+    except BaseException as error:
+        if not going_on and not (output / WEIGHTS).is_file():
+            shutil.rmtree(output)  # nothing was trained: the same command works again once the error is mended
+        causes = causes_of(error)
+        if overrides and isinstance(causes[-1], ValueError) and not any(isinstance(c, UserError) for c in causes):
+            raise UserError(
+                f"{', '.join(overrides)}: training does not work with these settings: {explain(error)}"
+            ) from error
+        raise
     return output
 
 
@@ -185,18 +197,10 @@ def import_checkpoint(checkpoint: Path, target: Path) -> Path:
     Raises:
         UserError: if the file holds anything but the published generator's tensors, or ``target`` is not empty.
     """
-    if not checkpoint.is_file():
-        raise UserError(f"{checkpoint}: there is no such file.")
-    try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a dozen kinds for damaged files and for pickles that hold code
-        raise UserError(
-            f"{checkpoint}: this file is damaged or holds more than tensors, and was not opened, because it could run "
-            "code; get the authors' file again."
-        ) from error
+    state = read_tensors(checkpoint)
     try:
         if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
-            raise ValueError("it is no dictionary of tensors.")
+            raise ValueError("This is no dictionary of tensors; give the generator's weights as they were published.")
         size = published_generator_size(state)
         generator = SAGANGenerator(**size)
         generator.load_published_state_dict(state)
@@ -207,9 +211,9 @@ def import_checkpoint(checkpoint: Path, target: Path) -> Path:
         "intended_use": _RESEARCH_USE,
     }
     overrides = {"image_size": [64, 64], "patch_grid": 2, **size}
-    derive_bundle(find_bundle("sagan_anomaly_detection"), target.resolve(), overrides, description)
-    with write_whole(target / WEIGHTS) as partial:
-        torch.save(generator.state_dict(), partial)
+    derive_bundle(
+        find_bundle("sagan_anomaly_detection"), target.resolve(), overrides, description, generator.state_dict()
+    )
     return target
 
 
@@ -221,6 +225,8 @@ def _device(name: str) -> dict[str, torch.device]:
         device = torch.device(name)
     except RuntimeError as error:
         raise UserError(f"--device {name}: give auto, cpu or a CUDA device such as cuda:0.") from error
+    if device.type not in ("cpu", "cuda"):
+        raise UserError(f"--device {name}: give auto, cpu or a CUDA device such as cuda:0.")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(
             f"--device {name}: this computer has {torch.cuda.device_count()} CUDA devices; use auto or cpu."

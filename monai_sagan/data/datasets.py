@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from monai.data import CacheDataset
+from monai.transforms import Transform
 from torch.utils.data import Dataset
 
-from monai_sagan.errors import explain
+from monai_sagan.errors import UserError, explain
 
 __all__ = ["CaseDataset", "HealthyUnlabeledDataset"]
 
@@ -28,7 +30,7 @@ class HealthyUnlabeledDataset(Dataset):
 
     def __init__(self, data: Mapping[str, Sequence[Any]], transform: Callable, num_workers: int = 2) -> None:
         self.healthy, self.unlabeled = (
-            CacheDataset(list(data[kind]), transform, num_workers=num_workers, progress=False)
+            CacheDataset(list(data[kind]), _Naming(transform), num_workers=num_workers, progress=False)
             for kind in ("healthy", "unlabeled")
         )
 
@@ -40,6 +42,24 @@ class HealthyUnlabeledDataset(Dataset):
             "image": self.healthy[index % len(self.healthy)]["image"],
             "unlabeled": self.unlabeled[index % len(self.unlabeled)]["image"],
         }
+
+
+class _Naming(Transform):
+    """Applies a transform, and lets whatever it raises name the image."""
+
+    def __init__(self, transform: Callable) -> None:
+        self.transform = transform
+
+    def __call__(self, data: Mapping[str, Any]) -> Any:
+        try:
+            return self.transform(data)
+        except Exception as error:
+            raise UserError(_sentence(data, error)) from error
+
+
+def _sentence(case: Mapping[str, Any], error: Exception) -> str:
+    path, text = str(case["image"]), explain(error)
+    return text if str(Path(path)) in text else f"{path}: {text}"
 
 
 class CaseDataset(Dataset):
@@ -58,10 +78,10 @@ class CaseDataset(Dataset):
         return len(self.data)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """The prepared case with its ``path``; or its ``path`` and an ``error``, a sentence."""
+        """The prepared case with its ``path``; or its ``path`` and an ``error``, a sentence that names the file."""
         case = dict(self.data[index])
         path = str(case["image"])
         try:
             return {**self.transform(case), "path": path}
         except Exception as error:  # whatever a reader or transform raises concerns this case alone
-            return {"path": path, "error": explain(error)}
+            return {"path": path, "error": _sentence(case, error)}

@@ -66,12 +66,22 @@ class AnomalyEvaluator(Evaluator):
                 torch.stack([convert_to_tensor(image, track_meta=False) for image in images]), self.network
             )
         except ValueError as error:  # the images do not suit the network
-            return [{"path": case["path"], "error": f"{case['path']}: {explain(error)}"} for case in cases]
-        for index, case in enumerate(cases):
+            return [_failed(case, explain(error)) for case in cases]
+        return [
             # A stack has no metadata: each result takes its own image's.
-            case |= {key: convert_to_dst_type(value[index], images[index])[0] for key, value in outputs.items()}
-        return [self.finish(case) for case in cases] if self.finish is not None else cases
+            self._complete(case, {key: convert_to_dst_type(value[index], image)[0] for key, value in outputs.items()})
+            for index, (case, image) in enumerate(zip(cases, images))
+        ]
+
+    def _complete(self, case: dict[str, Any], results: dict[str, torch.Tensor]) -> dict[str, Any]:
+        if not all(bool(result.isfinite().all()) for result in results.values()):
+            return _failed(case, "the network restores it to what is no number; its weights cannot be used.")
+        return case | results if self.finish is None else self.finish(case | results)
 
 
 def _shape(case: dict[str, Any]) -> tuple[int, ...] | None:
     return None if "error" in case else tuple(case[CommonKeys.IMAGE].shape)
+
+
+def _failed(case: dict[str, Any], reason: str) -> dict[str, Any]:
+    return {"path": case["path"], "error": f"{case['path']}: {reason}"}

@@ -147,4 +147,4 @@ class SAGANTrainer(Trainer):
     def _restore(self, images: torch.Tensor) -> torch.Tensor:
         with torch.autocast(self.state.device.type, torch.bfloat16, enabled=self.amp):
             restored = self.inferer(images, self.generator)
-        return restored.float()
+        return restored.to(images.dtype)

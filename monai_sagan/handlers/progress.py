@@ -6,7 +6,7 @@ from typing import Any
 
 from ignite.engine import Engine, Events
 
-from monai_sagan.progress import ProgressKind, make_reporter
+from monai_sagan.progress import ProgressKind, Reporter, make_reporter
 
 __all__ = ["CaseProgress", "TrainingProgress"]
 
@@ -28,6 +28,7 @@ class TrainingProgress:
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED(every=self.interval), self._report)
         engine.add_event_handler(Events.COMPLETED, self._done)
+        engine.add_event_handler(Events.EXCEPTION_RAISED, _stop, self.reporter)
 
     def _start(self, engine: Any) -> None:
         self.reporter.start(engine.state.max_epochs * engine.state.epoch_length, "Training")
@@ -59,6 +60,7 @@ class CaseProgress:
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._report)
         engine.add_event_handler(Events.COMPLETED, self._done)
+        engine.add_event_handler(Events.EXCEPTION_RAISED, _stop, self.reporter)
 
     def _start(self, engine: Any) -> None:
         engine.state.metrics |= {"num_done": 0, "num_failed": 0}
@@ -79,3 +81,8 @@ class CaseProgress:
     def _done(self, engine: Engine) -> None:
         counts = engine.state.metrics
         self.reporter.done(num_done=counts["num_done"], num_failed=counts["num_failed"])
+
+
+def _stop(engine: Engine, error: BaseException, reporter: Reporter) -> None:
+    reporter.stop()
+    raise error

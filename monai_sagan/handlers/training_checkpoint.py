@@ -11,19 +11,22 @@ import torch
 from ignite.engine import Engine, Events
 from monai.transforms import Randomizable
 
-from monai_sagan.errors import UserError
-from monai_sagan.files import write_whole
+from monai_sagan.errors import SettingError, UserError
+from monai_sagan.files import read_tensors, save_tensors
 
 __all__ = ["TrainingCheckpoint"]
+
+# What of the engine's state must be as it was: it decides which data come when, and how the learning rate falls.
+_FIXED = ("epoch_length", "max_epochs")
 
 
 class TrainingCheckpoint:
     """Writes everything that a training consists of, and takes it up again.
 
     That is the state of all objects, the engine's place in the data, and of all random number generators: torch's
-    own, on the processor and on every CUDA device, and those of the random transforms given. Each file is written
-    beside and then renamed, so that a run that is killed at any moment leaves the last checkpoint whole; MONAI's
-    ``CheckpointSaver`` writes in place and keeps no random state.
+    own, on the processor and on the engine's device, and those of the random transforms given; in distributed training
+    those of each process. Each file is written beside and then renamed, so that a run that is killed at any moment
+    leaves the last checkpoint whole; MONAI's ``CheckpointSaver`` writes in place and keeps no random state.
 
     Only tensors and plain numbers are written, so that files load with ``weights_only=True``.
 
@@ -34,6 +37,9 @@ class TrainingCheckpoint:
         weights_path: where to write the weights of ``objects["generator"]`` alone.
         interval: epochs between two checkpoints; the last epoch always has one.
         resume: whether to take up ``path`` when the engine starts, if it is there.
+
+    Raises:
+        SettingError: if ``interval`` is less than 1.
     """
 
     def __init__(
@@ -45,6 +51,8 @@ class TrainingCheckpoint:
         interval: int = 1,
         resume: bool = False,
     ) -> None:
+        if interval < 1:
+            raise SettingError(f"checkpoint_interval must be at least 1, not {interval}.")
         self.path = Path(path)
         self.objects = dict(objects)
         self.randomizables = dict(randomizables)
@@ -57,50 +65,69 @@ class TrainingCheckpoint:
         engine.add_event_handler(Events.STARTED, self._load)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._save)
 
-    def _save(self, engine: Engine) -> None:
-        last = engine.state.epoch == engine.state.max_epochs
-        if idist.get_rank() != 0 or not (last or engine.state.epoch % self.interval == 0):
+    def _save(self, engine: Any) -> None:
+        state = engine.state
+        if state.epoch != state.max_epochs and state.epoch % self.interval != 0:
             return
-        state = {name: _unwrap(item).state_dict() for name, item in self.objects.items()}
-        state["engine"] = {"iteration": engine.state.iteration, "epoch": engine.state.epoch}
-        state["random"] = self._random_state()
-        with write_whole(self.path) as partial:
-            torch.save(state, partial)
-        with write_whole(self.weights_path) as partial:
-            torch.save(state["generator"], partial)
+        random_states = _from_all_processes(self._random_state(state.device))
+        if idist.get_rank() != 0:
+            return
+        content = {name: _unwrap(item).state_dict() for name, item in self.objects.items()}
+        content["engine"] = {name: getattr(state, name) for name in ("iteration", "epoch", *_FIXED)}
+        content["random"] = random_states
+        # The weights first: if the run ends between the two files, it will go on from before both.
+        save_tensors(content["generator"], self.weights_path)
+        save_tensors(content, self.path)
 
-    def _load(self, engine: Engine) -> None:
+    def _load(self, engine: Any) -> None:
         if not self.resume or not self.path.is_file():
             return
+        content = read_tensors(self.path)
         try:
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
+            for name in _FIXED:
+                if content["engine"][name] != getattr(engine.state, name):
+                    raise ValueError(f"{name} was {content['engine'][name]}.")
             for name, item in self.objects.items():
-                _unwrap(item).load_state_dict(state[name])
-        except (KeyError, RuntimeError, ValueError) as error:
+                _unwrap(item).load_state_dict(content[name])
+            random_states = content["random"]
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise UserError(
-                f"{self.path}: this checkpoint does not fit the training that should go on from it; use the settings "
-                "that it was made with, or another output folder."
+                f"{self.path}: this checkpoint does not fit the training that should go on from it; use the data and "
+                "the settings that it was made with, or another output folder."
             ) from error
-        self._set_random_state(state["random"])
+        if len(random_states) != idist.get_world_size():
+            raise UserError(
+                f"{self.path}: {len(random_states)} processes made this checkpoint; go on with as many, not "
+                f"{idist.get_world_size()}."
+            )
+        self._set_random_state(random_states[idist.get_rank()], engine.state.device)
         # Ignite starts after the epoch that the state says is complete.
-        engine.state.epoch, engine.state.iteration = state["engine"]["epoch"], state["engine"]["iteration"]
+        engine.state.epoch, engine.state.iteration = content["engine"]["epoch"], content["engine"]["iteration"]
 
-    def _random_state(self) -> dict[str, Any]:
+    def _random_state(self, device: torch.device) -> dict[str, Any]:
         transforms = {}
         for name, transform in self.randomizables.items():
             state: Any = transform.R.get_state()
             _, keys, position, has_gauss, gauss = state
             transforms[name] = [torch.from_numpy(keys.astype("int64")), int(position), int(has_gauss), float(gauss)]
-        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+        cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
         return {"cpu": torch.get_rng_state(), "cuda": cuda, "transforms": transforms}
 
-    def _set_random_state(self, state: Mapping[str, Any]) -> None:
+    def _set_random_state(self, state: Mapping[str, Any], device: torch.device) -> None:
         torch.set_rng_state(state["cpu"])
-        if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
-            torch.cuda.set_rng_state_all(state["cuda"])
+        if device.type == "cuda" and state["cuda"] is not None:
+            torch.cuda.set_rng_state(state["cuda"], device)
         for name, (keys, position, has_gauss, gauss) in state["transforms"].items():
             self.randomizables[name].R.set_state(("MT19937", keys.numpy().astype("uint32"), position, has_gauss, gauss))
 
 
 def _unwrap(item: Any) -> Any:
     return item.module if isinstance(item, torch.nn.parallel.DistributedDataParallel) else item
+
+
+def _from_all_processes(state: dict[str, Any]) -> list[dict[str, Any]]:
+    """The states of all processes, by rank."""
+    states = [state] * idist.get_world_size()
+    if len(states) > 1:
+        torch.distributed.all_gather_object(states, state)
+    return states

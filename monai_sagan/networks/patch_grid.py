@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -58,7 +59,7 @@ def patch_codes(grid: Sequence[int]) -> torch.Tensor:
     Returns:
         (n, floor(log2 n) + 1, 1, ...), float, one trailing axis for each spatial one.
     """
-    count = int(torch.tensor(list(grid)).prod())
+    count = math.prod(grid)
     bits = count.bit_length()
     exponents = torch.arange(bits - 1, -1, -1)
     codes = (torch.arange(count)[:, None] >> exponents) & 1

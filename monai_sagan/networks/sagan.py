@@ -9,6 +9,7 @@ from monai.networks.blocks import Convolution
 from monai.utils import ensure_tuple_rep
 from torch import nn
 
+from monai_sagan.errors import SettingError
 from monai_sagan.networks.blocks import AttentionGate, FusingBlock, ResidualBlock, conv_norm_act
 from monai_sagan.networks.patch_grid import join_patches, patch_codes, split_patches
 from monai_sagan.networks.published import load_published_critic, load_published_generator
@@ -68,14 +69,14 @@ class SAGANGenerator(nn.Module):
     ) -> None:
         super().__init__()
         if spatial_dims not in (2, 3):
-            raise ValueError(f"spatial_dims must be 2 or 3, not {spatial_dims}.")
+            raise SettingError(f"spatial_dims must be 2 or 3, not {spatial_dims}.")
         if base_channels < 2 or base_channels % 2:
-            raise ValueError(f"base_channels must be an even number of at least 2, not {base_channels}.")
+            raise SettingError(f"base_channels must be an even number of at least 2, not {base_channels}.")
         if not 0.0 <= pass_through < 1.0:
-            raise ValueError(f"pass_through must lie in [0, 1), not {pass_through}.")
+            raise SettingError(f"pass_through must lie in [0, 1), not {pass_through}.")
         grid = ensure_tuple_rep(patch_grid, spatial_dims) if isinstance(patch_grid, int) else tuple(patch_grid)
         if len(grid) != spatial_dims or min(grid) < 1:
-            raise ValueError(f"patch_grid must be {spatial_dims} numbers of at least 1, not {patch_grid}.")
+            raise SettingError(f"patch_grid must be {spatial_dims} numbers of at least 1, not {patch_grid}.")
         self.patch_grid = [int(n) for n in grid]
         self.pass_through = float(pass_through)
 
@@ -143,14 +144,14 @@ class SAGANGenerator(nn.Module):
         steps = [_DOWN_SAMPLING * n for n in self.patch_grid]
         sides = list(image.shape[2:])
         if len(sides) != len(steps):
-            raise ValueError(f"The network takes images (B, C, {len(steps)} spatial axes), not {tuple(image.shape)}.")
+            raise SettingError(f"The network takes images (B, C, {len(steps)} spatial axes), not {tuple(image.shape)}.")
         if any(side % step or side < step for side, step in zip(sides, steps)):
-            raise ValueError(
+            raise SettingError(
                 f"Images of size {_times(sides)} do not fit a grid of {_times(self.patch_grid)} patches: sides must "
                 f"be multiples of {', '.join(map(str, steps))}."
             )
         if all(side == step for side, step in zip(sides, steps)):
-            raise ValueError(
+            raise SettingError(
                 f"Images of size {_times(sides)} leave one pixel of each patch in the bottleneck, which instance "
                 "normalisation turns to zero: at least one side must be twice as large."
             )
@@ -184,7 +185,7 @@ class SAGANCritic(nn.Module):
     ) -> None:
         super().__init__()
         if spatial_dims not in (2, 3):
-            raise ValueError(f"spatial_dims must be 2 or 3, not {spatial_dims}.")
+            raise SettingError(f"spatial_dims must be 2 or 3, not {spatial_dims}.")
         self.smallest_side = 2**num_layers
         channels = [in_channels] + [base_channels * 2**layer for layer in range(num_layers)]
         self.layers = nn.Sequential(
@@ -217,7 +218,7 @@ class SAGANCritic(nn.Module):
             ValueError: if an image is too small for the layers.
         """
         if not torch.jit.is_scripting() and min(image.shape[2:]) < self.smallest_side:
-            raise ValueError(
+            raise SettingError(
                 f"Images of size {_times(image.shape[2:])} are too small for the critic: each side must be at least "
                 f"{self.smallest_side} (2 to the number of its layers)."
             )

@@ -13,6 +13,7 @@ from monai.utils import convert_to_tensor
 from monai_sagan.errors import UserError
 from monai_sagan.report.case import EvaluatedCase
 from monai_sagan.report.evaluation import evaluation_metrics
+from monai_sagan.report.overview import draw_cases
 from monai_sagan.report.page import write_report
 from monai_sagan.transforms import resize
 
@@ -23,7 +24,7 @@ _LONGEST_SIDE = 256
 
 
 class EvaluationReport:
-    """Writes ``metrics.json`` and ``report.html`` when an :class:`~monai_sagan.engines.AnomalyEvaluator` is done.
+    """Writes ``metrics.json``, ``report.html`` and ``examples.png`` when an evaluator is done.
 
     Cases with ``role`` "reference" are healthy images from outside the test set: a share of their pixels, the same for
     every bundle, lies above the threshold at which pixels of the test set count as found. So nothing is chosen on the
@@ -77,9 +78,13 @@ class EvaluationReport:
         metrics["warnings"] += [f"Left out: {error}" for error in self.failed]
         engine.state.metrics["evaluation"] = metrics
         write_report(self.cases, metrics, self.output_dir, title=self.title, bundle=self.bundle)
+        draw_cases(self.cases, self.output_dir / "examples.png")
 
 
 def _evaluated(case: dict[str, Any]) -> EvaluatedCase:
+    sizes = [" x ".join(map(str, case[key].shape[1:])) for key in ("image", "mask") if key in case]
+    if len(set(sizes)) > 1:  # said before they are shrunk, after which they may have one size
+        raise ValueError(f"the image has {sizes[0]} pixels, but its mask has {sizes[1]}.")
     mask = _picture(case, "mask") >= 0.5 if "mask" in case else None
     return EvaluatedCase(
         name=Path(case["path"]).name,

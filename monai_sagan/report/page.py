@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from monai_sagan import __version__
+from monai_sagan.files import write_whole
 from monai_sagan.report.case import EvaluatedCase
 from monai_sagan.report.figures import precision_recall_figure, roc_figure, score_histogram
 from monai_sagan.report.gallery import choose_gallery
@@ -59,9 +60,11 @@ def write_report(
     page = _render(cases, metrics, title, bundle)
 
     folder = Path(output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    _write_whole(folder / "metrics.json", figures)
-    _write_whole(folder / "report.html", page)
+    with ExitStack() as files:  # they get their names when both are written
+        for name, text in (("metrics.json", figures), ("report.html", page)):
+            partial = files.enter_context(write_whole(folder / name))
+            # A file's name that is not valid text must not keep a report from being written.
+            partial.write_text(text, encoding="utf-8", errors="backslashreplace")
     return folder / "report.html"
 
 
@@ -110,15 +113,3 @@ def _card(case: EvaluatedCase, rank: int, scale: float) -> dict[str, Any]:
         "map": map_picture(case.anomaly_map, scale),
         "outline": outline_path(case.mask) if case.mask is not None and case.has_lesion else None,
     }
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Writes a text file beside its place, then moves it there."""
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        # A file's name that is not valid text must not keep a report from being written.
-        beside.write_text(text, encoding="utf-8", errors="backslashreplace")
-        os.replace(beside, path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise

@@ -1,4 +1,4 @@
-"""The pictures of a report: arrays made into what a page can hold."""
+"""The pictures of a report: arrays made into pixels, and into what a page can hold."""
 
 from __future__ import annotations
 
@@ -12,12 +12,23 @@ from PIL import Image
 
 from monai_sagan.report.case import EvaluatedCase
 
-__all__ = ["colour_bar", "common_scale", "grey_picture", "map_picture", "outline_path"]
+__all__ = [
+    "colour_bar",
+    "common_scale",
+    "grey_picture",
+    "grey_pixels",
+    "map_picture",
+    "map_pixels",
+    "map_scale",
+    "outline_path",
+    "outline_segments",
+]
 
 # The level that a lesion of one hundredth of the image reaches, however strong a single pixel is,
 _LEVEL_PERCENTILE = 99.0
 # and of those levels one that a few odd cases do not decide.
 _SCALE_PERCENTILE = 90.0
+_OPACITY_POWER = 1.5
 _LONGEST_SIDE = 512  # pixels; the page shows no picture larger, even on a screen of double density
 
 
@@ -28,11 +39,23 @@ def common_scale(cases: Sequence[EvaluatedCase]) -> float:
         cases: those that are shown, at least one.
 
     Returns:
-        The 90th percentile of the cases' levels, a case's level being the 99th percentile of its map; the maximum of
-        all maps where that is 0, and 1 where that is 0 too.
+        What `map_scale` gives for their maps.
     """
-    levels = [np.percentile(case.anomaly_map, _LEVEL_PERCENTILE) for case in cases]
-    largest = max(case.anomaly_map.max() for case in cases)
+    return map_scale([case.anomaly_map for case in cases])
+
+
+def map_scale(maps: Sequence[np.ndarray]) -> float:
+    """The value of the strongest colour, one for all maps.
+
+    Args:
+        maps: those that are shown, (H, W), at least one.
+
+    Returns:
+        The 90th percentile of the maps' levels, a map's level being its 99th percentile; the maximum of all maps where
+        that is 0, and 1 where that is 0 too.
+    """
+    levels = [np.percentile(each, _LEVEL_PERCENTILE) for each in maps]
+    largest = max(each.max() for each in maps)
     return float(np.percentile(levels, _SCALE_PERCENTILE) or largest or 1.0)
 
 
@@ -45,7 +68,19 @@ def grey_picture(image: np.ndarray) -> str:
     Returns:
         A PNG as a data URI.
     """
-    return _data_uri(np.round(np.clip((image + 1.0) / 2.0, 0.0, 1.0) * 255.0))
+    return _data_uri(grey_pixels(image))
+
+
+def grey_pixels(image: np.ndarray) -> np.ndarray:
+    """The grey levels of `grey_picture`.
+
+    Args:
+        image: (H, W), from -1 (black) to 1 (white); values beyond are cut off.
+
+    Returns:
+        (H, W), uint8.
+    """
+    return np.round(np.clip((image + 1.0) / 2.0, 0.0, 1.0) * 255.0).astype(np.uint8)
 
 
 def map_picture(anomaly_map: np.ndarray, scale: float) -> str:
@@ -58,7 +93,25 @@ def map_picture(anomaly_map: np.ndarray, scale: float) -> str:
     Returns:
         A PNG as a data URI.
     """
-    return _data_uri(_colours(anomaly_map / scale))
+    return _data_uri(map_pixels(anomaly_map, scale))
+
+
+def map_pixels(anomaly_map: np.ndarray, scale: float) -> np.ndarray:
+    """The colours of `map_picture`.
+
+    Args:
+        anomaly_map: (H, W), at least 0.
+        scale: the value of the strongest colour, above 0; larger values have the same colour.
+
+    Returns:
+        (H, W, 4), red, green, blue and opacity, uint8.
+    """
+    share = np.clip(anomaly_map / scale, 0.0, 1.0)
+    # The dark low end of the colour map would read as tissue on a dark image.
+    colours = matplotlib.colormaps["plasma"](0.3 + 0.7 * share)
+    # Opacity lags behind, so that the low values that a map has everywhere leave the image clear.
+    colours[..., 3] = 0.9 * share**_OPACITY_POWER
+    return np.round(255.0 * colours).astype(np.uint8)
 
 
 def colour_bar() -> str:
@@ -67,7 +120,7 @@ def colour_bar() -> str:
     Returns:
         A PNG as a data URI.
     """
-    return _data_uri(_colours(np.linspace(0.0, 1.0, 256)[np.newaxis]))
+    return _data_uri(map_pixels(np.linspace(0.0, 1.0, 256)[np.newaxis], 1.0))
 
 
 def outline_path(mask: np.ndarray) -> str:
@@ -79,26 +132,30 @@ def outline_path(mask: np.ndarray) -> str:
     Returns:
         The `d` of a `<path>`, empty for an empty mask.
     """
+    return "".join(f"M{x} {y}{'h' if y == end_y else 'v'}1" for (x, y), (_, end_y) in outline_segments(mask).tolist())
+
+
+def outline_segments(mask: np.ndarray) -> np.ndarray:
+    """The edges between pixels within and beyond a mask, as lines of the length of a pixel.
+
+    Args:
+        mask: (H, W), bool.
+
+    Returns:
+        (N, 2, 2), whole numbers: of each line the start and the end, of each of these x and y, counted in pixels from
+        the image's upper left corner.
+    """
     padded = np.pad(mask.astype(np.int8), 1)
-    rows, columns = np.nonzero(np.diff(padded, axis=0)[:, 1:-1])
-    horizontal = [f"M{x} {y}h1" for y, x in zip(rows, columns, strict=True)]
-    rows, columns = np.nonzero(np.diff(padded, axis=1)[1:-1])
-    vertical = [f"M{x} {y}v1" for y, x in zip(rows, columns, strict=True)]
-    return "".join(horizontal + vertical)
-
-
-def _colours(share: np.ndarray) -> np.ndarray:
-    """Colours (H, W, 4) in [0, 255] of shares (H, W) of the scale; those beyond 1 have the colour of 1."""
-    share = np.clip(share, 0.0, 1.0)
-    # The dark low end of the colour map would read as tissue on a dark image.
-    colours = matplotlib.colormaps["plasma"](0.3 + 0.7 * share)
-    colours[..., 3] = 0.9 * share
-    return np.round(255.0 * colours)
+    horizontal = np.argwhere(np.diff(padded, axis=0)[:, 1:-1])[:, ::-1]
+    vertical = np.argwhere(np.diff(padded, axis=1)[1:-1])[:, ::-1]
+    return np.concatenate(
+        [np.stack([starts, starts + step], axis=1) for starts, step in ((horizontal, [1, 0]), (vertical, [0, 1]))]
+    )
 
 
 def _data_uri(pixels: np.ndarray) -> str:
-    """A PNG of values in [0, 255], (H, W) grey or (H, W, 4) colour, made smaller where it is larger than is shown."""
-    picture = Image.fromarray(pixels.astype(np.uint8))
+    """A PNG of uint8 pixels, (H, W) grey or (H, W, 4) colour, made smaller where it is larger than is shown."""
+    picture = Image.fromarray(pixels)
     picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG", optimize=True)

@@ -41,7 +41,7 @@ class Greyscale(Transform):
         if channels <= 2:
             return img[:1]
         colour = convert_to_tensor(img[:3], track_meta=False)
-        luma = torch.tensor(_LUMA, dtype=torch.float64).reshape(3, *(1 for _ in colour.shape[1:]))
+        luma = torch.tensor(_LUMA, dtype=torch.float64, device=colour.device).reshape(3, *(1 for _ in colour.shape[1:]))
         grey = (colour.double() * luma).sum(dim=0, keepdim=True)
         if not colour.dtype.is_floating_point:
             grey = grey.round()

@@ -6,7 +6,8 @@ from collections.abc import Hashable, Mapping
 
 import torch
 from monai.config import KeysCollection, NdarrayOrTensor
-from monai.transforms import MapTransform, ScaleIntensityRange, ScaleIntensityRangePercentiles, Transform
+from monai.transforms import MapTransform, ScaleIntensityRange, Transform
+from monai.transforms.utils_pytorch_numpy_unification import percentile
 from monai.utils import TransformBackends
 
 __all__ = ["ScaleToNetworkRange", "ScaleToNetworkRangeD", "ScaleToNetworkRangeDict", "ScaleToNetworkRanged"]
@@ -16,7 +17,8 @@ class ScaleToNetworkRange(Transform):
     """Scales an image to [-1, 1].
 
     8-bit images by their type's range, 0 to 255, as published. All others have no range of their own: their
-    percentiles become -1 and 1, and what lies outside is clipped.
+    percentiles become -1 and 1, and what lies outside is clipped. Where both percentiles are the same value, as in a
+    plain background with something small on it, the least and the largest value take their place.
 
     Args:
         lower: percentile that becomes -1, in [0, 100].
@@ -27,7 +29,8 @@ class ScaleToNetworkRange(Transform):
 
     def __init__(self, lower: float = 0.5, upper: float = 99.5) -> None:
         self.scale_8_bit = ScaleIntensityRange(0, 255, -1.0, 1.0)
-        self.scale_percentiles = ScaleIntensityRangePercentiles(lower, upper, -1.0, 1.0, clip=True)
+        self.lower = lower
+        self.upper = upper
 
     def __call__(self, img: NdarrayOrTensor) -> NdarrayOrTensor:
         """Scales one image.
@@ -41,7 +44,10 @@ class ScaleToNetworkRange(Transform):
         if str(img.dtype).removeprefix("torch.") == "uint8":
             return self.scale_8_bit(img)
         wide = img.float() if isinstance(img, torch.Tensor) else img.astype("float32")
-        return self.scale_percentiles(wide)
+        low, high = (float(percentile(wide, share)) for share in (self.lower, self.upper))
+        if low == high:
+            low, high = float(wide.min()), float(wide.max())
+        return ScaleIntensityRange(low, high, -1.0, 1.0, clip=True)(wide)
 
 
 class ScaleToNetworkRanged(MapTransform):

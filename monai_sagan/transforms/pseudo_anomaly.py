@@ -50,7 +50,6 @@ class RandPseudoAnomaly(RandomizableTransform):
             data: the images' spatial size.
             count: number of images, each with a square of its own.
         """
-        super().randomize(None)
         sides = np.asarray(data, dtype=np.float64)
         offset = (1.0 - self.core) * sides / 2.0
         narrow, wide = (int(np.round(share * sides[min(1, len(sides) - 1)])) for share in self.half_width)

@@ -1,0 +1,101 @@
+"""Running the command as its users do."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from monai_sagan.cli import main
+
+
+@dataclass
+class Outcome:
+    """What a user sees of a run."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """Standard output as programs read it: one JSON object a line."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def sentence(self) -> str:
+        """The one sentence that a failed run ends with, where nothing else is told."""
+        assert self.code == 1
+        assert self.out == ""
+        lines = self.err.splitlines()
+        assert len(lines) == 1, self.err
+        assert lines[0].startswith("Error: ")
+        return lines[0].removeprefix("Error: ")
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Intervals need a second or two; tests/metrics sees to them."""
+    monkeypatch.setattr("monai_sagan.report.evaluation.RESAMPLES", 10)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Runs ``monai-sagan`` with arguments; sees what libraries in C++ print too."""
+
+    def run(*arguments: str | Path) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["monai-sagan", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        output = capfd.readouterr()
+        return Outcome(int(ended.value.code or 0), output.out, output.err)
+
+    return run
+
+
+@pytest.fixture
+def listing() -> Callable[[Path], dict[str, bytes]]:
+    """The files in a folder and all below it, hidden ones too, and what they hold."""
+
+    def listing(root: Path) -> dict[str, bytes]:
+        return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+    return listing
+
+
+@pytest.fixture
+def a_pickle_with_code(tmp_path: Path) -> Callable[[Path], Path]:
+    """A file that makes a file `canary` beside itself when it is opened as pickles are."""
+
+    class Code:
+        def __init__(self, canary: Path) -> None:
+            self.canary = canary
+
+        def __reduce__(self) -> tuple[Callable[..., None], tuple[Path]]:
+            return Path.touch, (self.canary,)
+
+    def write(path: Path) -> Path:
+        path = tmp_path / path
+        torch.save({"layer1.0.weight": Code(path.with_name("canary"))}, path)
+        torch.load(path, weights_only=False)
+        assert path.with_name("canary").exists()  # it does work
+        path.with_name("canary").unlink()
+        return path
+
+    return write
+
+
+@pytest.fixture
+def limited_file_size() -> Iterator[Callable[[int], None]]:
+    """Lets files grow to so many bytes only, until the test ends."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -1,0 +1,545 @@
+"""Whatever users give that cannot be used: one sentence that names it, an exit code, and nothing half made."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from monai_sagan.bundles import WEIGHTS, derive_bundle
+
+DAMAGED = "the file is damaged or not an image; copy it again or leave it out."
+DISK_IS_FULL = "the disk is full; free some space or choose another folder."
+NO_PERMISSION = "there is no permission to use it; change its permissions or choose another folder."
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Iterator[Path]:
+    """Where a run that fails should write nothing, nor beside it."""
+    before = set(tmp_path.iterdir())
+    yield tmp_path / "output"
+    made = set(tmp_path.iterdir()) - before
+    assert not [path for path in made if path.name == "output" or "partial" in path.name]
+
+
+@pytest.fixture
+def predict(tiny_bundle: Path, output: Path, run: Callable) -> Callable[..., Any]:
+    def predict(*inputs: Path, bundle: Path = tiny_bundle) -> Any:
+        return run("predict", bundle, *inputs, "--output", output, "--progress", "none")
+
+    return predict
+
+
+@pytest.fixture
+def train(tiny_bundle: Path, phantom: Path, output: Path, run: Callable) -> Callable[..., Any]:
+    def train(*arguments: str, data: Path = phantom) -> Any:
+        return run("train", tiny_bundle, *arguments, "--data", data, "--output", output, "--progress", "none")
+
+    return train
+
+
+@pytest.fixture
+def evaluate(tiny_bundle: Path, output: Path, run: Callable) -> Callable[..., Any]:
+    def evaluate(data: Path, bundle: Path = tiny_bundle) -> Any:
+        return run("evaluate", bundle, "--data", data, "--output", output, "--progress", "none")
+
+    return evaluate
+
+
+@pytest.fixture
+def a_data_set(phantom: Path, tmp_path: Path) -> Path:
+    """A data set to spoil."""
+    return Path(shutil.copytree(phantom, tmp_path / "data"))
+
+
+def change_data_json(root: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    content = json.loads((root / "data.json").read_text())
+    change(content)
+    (root / "data.json").write_text(json.dumps(content))
+
+
+class TestImages:
+    def test_a_missing_one(self, predict: Callable, tmp_path: Path) -> None:
+        assert predict(tmp_path / "x.png").sentence == f"{tmp_path / 'x.png'}: there is no such file or folder."
+
+    def test_an_empty_folder(self, predict: Callable, tmp_path: Path) -> None:
+        (tmp_path / "in").mkdir()
+        (tmp_path / "in" / "notes.txt").write_text("x")
+        assert predict(tmp_path / "in").sentence.startswith(f"{tmp_path / 'in'}: this folder holds no image (.png, ")
+
+    @pytest.mark.parametrize("name", ["x.png", "x.jpg", "x.tif", "x.nii.gz", "x.nrrd", "x.dcm", "x.txt"])
+    def test_no_image(self, name: str, predict: Callable, tmp_path: Path) -> None:
+        (tmp_path / name).write_text("no image")
+        assert predict(tmp_path / name).sentence == f"{tmp_path / name}: {DAMAGED}"
+
+    @pytest.mark.parametrize("share", [0.1, 0.9])
+    @pytest.mark.parametrize("name", ["x.png", "x.nii.gz", "x.nii"])
+    def test_a_truncated_one(
+        self, name: str, share: float, predict: Callable, a_picture: Callable, a_volume: Callable
+    ) -> None:
+        path = a_picture(name) if name.endswith(".png") else a_volume(name)
+        path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+        assert predict(path).sentence == f"{path}: {DAMAGED}"
+
+    def test_an_empty_file(self, predict: Callable, tmp_path: Path) -> None:
+        (tmp_path / "x.png").touch()
+        assert predict(tmp_path / "x.png").sentence == (
+            f"{tmp_path / 'x.png'}: the file is empty; copy it again or leave it out."
+        )
+
+    @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+    def test_pixels_that_are_no_numbers(self, value: float, predict: Callable, a_volume: Callable) -> None:
+        voxels = np.random.default_rng(0).random((20, 24, 3), dtype=np.float32)
+        voxels[3, 4, 1] = value
+        path = a_volume(voxels=voxels)
+        assert predict(path).sentence == (
+            f"{path}: some pixels are NaN or infinite; replace them or leave the image out."
+        )
+
+    def test_a_constant_one(self, predict: Callable, a_volume: Callable) -> None:
+        path = a_volume(voxels=np.full((20, 24, 3), 7, dtype=np.int16))
+        assert predict(path).sentence == (
+            f"{path}: every pixel has the same value, so there is nothing to see; leave the image out."
+        )
+
+    @pytest.mark.parametrize("size", [(15, 40), (40, 15), (1, 1)])
+    def test_a_small_one(self, size: tuple[int, int], predict: Callable, a_picture: Callable) -> None:
+        path = a_picture(size=size)
+        reason = predict(path).sentence.removeprefix(f"{path}: ")
+        if size == (1, 1):
+            assert reason.startswith("every pixel has the same value")
+        else:
+            assert reason == "the image has only 15 pixels along one side; at least 16 are needed."
+
+    def test_one_that_is_just_large_enough(
+        self, tiny_bundle: Path, a_picture: Callable, tmp_path: Path, run: Callable
+    ) -> None:
+        assert run("predict", tiny_bundle, a_picture(size=(16, 16)), "--output", tmp_path / "maps").code == 0
+
+    def test_one_name_twice(self, predict: Callable, a_picture: Callable) -> None:
+        inputs = [a_picture("one/a.png", seed=1), a_picture("two/a.png", seed=2)]
+        assert predict(*inputs).sentence == (
+            "a.png: two of the images given have this name; give them to two runs with two outputs."
+        )
+
+
+class TestOneBadImageAmongMany:
+    @pytest.fixture
+    def folder(self, a_picture: Callable, a_volume: Callable) -> Path:
+        bad = a_picture("in/b.png")
+        bad.write_bytes(bad.read_bytes()[:100])
+        for seed, name in enumerate(["in/a.png", "in/c.png"]):
+            a_picture(name, seed=seed)
+        a_volume("in/d.nii.gz")
+        return bad.parent
+
+    def test_predict(self, folder: Path, tiny_bundle: Path, tmp_path: Path, run: Callable, listing: Callable) -> None:
+        outcome = run("predict", tiny_bundle, folder, "--output", tmp_path / "maps", "--progress", "none")
+        assert outcome.code == 1
+        assert outcome.out == f"Results: {tmp_path / 'maps'}\n"
+        assert outcome.err.splitlines() == [
+            f"Error: {folder / 'b.png'}: {DAMAGED}",
+            "Error: 1 of 4 images could not be used.",
+        ]
+        names = [f"{name}_anomaly{ending}" for name in "acd" for ending in (".json", ".nii.gz")]
+        assert sorted(listing(tmp_path / "maps")) == names
+
+    def test_predict_for_programs(self, folder: Path, tiny_bundle: Path, tmp_path: Path, run: Callable) -> None:
+        outcome = run("predict", tiny_bundle, folder, "--output", tmp_path / "maps", "--progress", "json")
+        assert outcome.code == 1
+        events = outcome.events
+        assert [event for event in events if event["event"] == "error"] == [
+            {"event": "error", "message": f"{folder / 'b.png'}: {DAMAGED}"}
+        ]
+        assert events[-1] == {"event": "done", "num_done": 3, "num_failed": 1}
+
+    def test_evaluate(self, a_data_set: Path, tiny_bundle: Path, tmp_path: Path, run: Callable) -> None:
+        bad = a_data_set / "images" / "test_0_0001.png"
+        bad.write_bytes(b"x")
+        outcome = run("evaluate", tiny_bundle, "--data", a_data_set, "--output", tmp_path / "x", "--progress", "none")
+        assert outcome.code == 1
+        assert outcome.err.splitlines() == [
+            f"Error: {bad}: {DAMAGED}",
+            "Error: 1 of the images could not be used; the page names them.",
+        ]
+        metrics = json.loads((tmp_path / "x" / "metrics.json").read_text())
+        assert (metrics["num_healthy"], metrics["num_anomalous"], metrics["num_failed"]) == (7, 8, 1)
+        assert f"Left out: {bad}: {DAMAGED}" in metrics["warnings"]
+
+    def test_train(self, a_data_set: Path, train: Callable) -> None:
+        """Here it ends the run: training on other images than were listed is nobody's wish."""
+        bad = a_data_set / "images" / "healthy_0003.png"
+        bad.write_bytes(b"x")
+        assert train(data=a_data_set).sentence == f"{bad}: {DAMAGED}"
+
+    def test_train_with_a_volume_among_pictures(self, a_data_set: Path, train: Callable, a_volume: Callable) -> None:
+        path = a_volume("data/images/volume.nii.gz")
+        change_data_json(a_data_set, lambda content: content["train"]["0"].__setitem__(0, path.name))
+        assert train(data=a_data_set).sentence == (
+            f"{path}: An image with 3 axes does not suit a network that works in 2D."
+        )
+
+
+class TestDataSets:
+    @pytest.fixture(params=["train", "evaluate"])
+    def use(self, request: pytest.FixtureRequest, train: Callable, evaluate: Callable) -> Callable[[Path], str]:
+        """Both commands that take a data set."""
+        return lambda data: (train(data=data) if request.param == "train" else evaluate(data)).sentence
+
+    def test_an_empty_folder(self, use: Callable[[Path], str], tmp_path: Path) -> None:
+        (tmp_path / "data").mkdir()
+        assert use(tmp_path / "data").startswith(
+            f"{tmp_path / 'data' / 'data.json'}: there is no such file; make a data set with "
+        )
+
+    def test_no_json(self, use: Callable[[Path], str], a_data_set: Path) -> None:
+        (a_data_set / "data.json").write_text("{'train': ")
+        assert use(a_data_set).startswith(f"{a_data_set / 'data.json'}: this is no valid JSON (")
+
+    def test_another_layout(self, use: Callable[[Path], str], a_data_set: Path) -> None:
+        (a_data_set / "data.json").write_text("{}")
+        assert use(a_data_set) in [
+            f"{a_data_set / 'data.json'}: '{section}' is missing or no object." for section in ("train", "test")
+        ]
+
+    def test_a_missing_file(self, use: Callable[[Path], str], a_data_set: Path) -> None:
+        for name in ("healthy_0000.png", "test_0_0000.png"):
+            (a_data_set / "images" / name).unlink()
+        assert use(a_data_set).startswith(
+            f"{a_data_set / 'data.json'}: names files that are not in {a_data_set / 'images'}: "
+        )
+
+    def test_no_test_images(self, evaluate: Callable, a_data_set: Path) -> None:
+        change_data_json(a_data_set, lambda content: content.update(test={"0": [], "1": []}))
+        assert evaluate(a_data_set).sentence == (
+            f"{a_data_set / 'data.json'}: test lists no image, so there is nothing to evaluate."
+        )
+
+    def test_no_test_image_that_can_be_used(self, evaluate: Callable, a_data_set: Path) -> None:
+        change_data_json(a_data_set, lambda content: content.update(test={"0": ["test_0_0000.png"], "1": []}))
+        (a_data_set / "images" / "test_0_0000.png").write_bytes(b"x")
+        outcome = evaluate(a_data_set)
+        assert outcome.code == 1
+        assert "none of the test images could be used" in outcome.err.splitlines()[-1]
+
+
+class TestWeights:
+    @pytest.fixture
+    def bundle(self, tiny_bundle: Path, tmp_path: Path) -> Path:
+        """A bundle to spoil."""
+        return Path(shutil.copytree(tiny_bundle, tmp_path / "spoilt"))
+
+    @pytest.fixture(params=["predict", "evaluate"])
+    def use(
+        self,
+        request: pytest.FixtureRequest,
+        bundle: Path,
+        phantom: Path,
+        predict: Callable,
+        evaluate: Callable,
+        a_picture: Callable,
+    ) -> Callable[[], str]:
+        """Both commands that take a bundle with weights."""
+        if request.param == "predict":
+            return lambda: predict(a_picture(), bundle=bundle).sentence
+        return lambda: evaluate(phantom, bundle=bundle).sentence
+
+    def test_none(self, bundle: Path, use: Callable[[], str]) -> None:
+        (bundle / WEIGHTS).unlink()
+        assert use() == (
+            f"{bundle / WEIGHTS}: this bundle has no weights; train it ('monai-sagan train') or import some "
+            "('monai-sagan import-checkpoint')."
+        )
+
+    @pytest.mark.parametrize("change", ["shape", "missing", "kind"])
+    def test_of_another_network(self, change: str, bundle: Path, use: Callable[[], str]) -> None:
+        state: Any = torch.load(bundle / WEIGHTS, weights_only=True)
+        if change == "shape":
+            state["stem.conv.weight"] = torch.zeros(4, 1, 7, 7)
+        elif change == "missing":
+            del state["stem.conv.weight"]
+        else:
+            state = [1, 2]
+        torch.save(state, bundle / WEIGHTS)
+        assert use() == (
+            f"{bundle / WEIGHTS}: these weights do not fit the network of the bundle; put the weights and the settings "
+            "that belong together back in place."
+        )
+
+    @pytest.mark.parametrize("share", [0.0, 0.5])
+    def test_a_truncated_file(self, share: float, bundle: Path, use: Callable[[], str]) -> None:
+        content = (bundle / WEIGHTS).read_bytes()
+        (bundle / WEIGHTS).write_bytes(content[: int(share * len(content))])
+        assert use().startswith(f"{bundle / WEIGHTS}: this file is damaged or holds more than tensors")
+
+    def test_code_is_not_run(
+        self, bundle: Path, use: Callable[[], str], a_pickle_with_code: Callable[[Path], Path]
+    ) -> None:
+        path = a_pickle_with_code(bundle / WEIGHTS)
+        assert use().startswith(f"{path}: this file is damaged or holds more than tensors, and was not opened")
+        assert not path.with_name("canary").exists()
+
+    def test_no_bundle(self, predict: Callable, a_picture: Callable, tmp_path: Path) -> None:
+        assert predict(a_picture(), bundle=tmp_path / "x").sentence.startswith(
+            f"{tmp_path / 'x'}: there is no such bundle; give a bundle's folder or one of "
+        )
+
+
+class TestSettings:
+    @pytest.mark.parametrize(
+        ("setting", "sentence"),
+        [
+            ("epochs=3", "epochs: the bundle tiny has no such setting; it has "),
+            ("epochs", "epochs: settings have the form KEY=VALUE."),
+            ("=3", "=3: settings have the form KEY=VALUE."),
+            ("base_channels=many", "base_channels: 'many' cannot take the place of 2; give a value like it."),
+            ("image_size=32", "image_size: 32 cannot take the place of [32, 32]; give a value like it."),
+            ("base_channels=3", "base_channels must be an even number of at least 2, not 3."),
+            ("image_size=[40,40]", "Images of size 40x40 do not fit a grid of 2x2 patches: sides must be multiples of"),
+            ("batch_size=25", "batch_size: 24 training images do not fill a batch of 25; choose a smaller one."),
+            ("anomaly_ratio=1.5", "anomaly_ratio must lie in [0, 1], not 1.5."),
+            ("checkpoint_interval=0", "checkpoint_interval must be at least 1, not 0."),
+            ("batch_size=0", "batch_size: training does not work with these settings: batch_size should be a positive"),
+            ("critic_steps=0", "critic_steps: training does not work with these settings: "),
+            ("learning_rate=-1", "learning_rate: training does not work with these settings: Invalid learning rate"),
+        ],
+    )
+    def test_train(self, setting: str, sentence: str, train: Callable) -> None:
+        assert train(setting).sentence.startswith(sentence)
+
+    @pytest.mark.parametrize(
+        ("device", "advice"),
+        [
+            ("nonsense", "give auto, cpu or a CUDA device such as cuda:0."),
+            ("meta", "give auto, cpu or a CUDA device such as cuda:0."),
+            ("cuda:99", f"this computer has {torch.cuda.device_count()} CUDA devices; use auto or cpu."),
+        ],
+    )
+    @pytest.mark.parametrize("command", ["train", "evaluate", "predict"])
+    def test_device(
+        self,
+        command: str,
+        device: str,
+        advice: str,
+        tiny_bundle: Path,
+        phantom: Path,
+        a_picture: Callable,
+        output: Path,
+        run: Callable,
+    ) -> None:
+        given = (a_picture(),) if command == "predict" else ("--data", phantom)
+        outcome = run(command, tiny_bundle, *given, "--output", output, "--device", device)
+        assert outcome.sentence == f"--device {device}: {advice}"
+
+    def test_format_of_the_maps(self, tiny_bundle: Path, a_picture: Callable, output: Path, run: Callable) -> None:
+        outcome = run("predict", tiny_bundle, a_picture(), "--output", output, "--output-ext", ".png")
+        assert outcome.sentence == (
+            "output_ext .png: maps cannot be written so; choose one of .nii.gz, .nii, .nrrd, .mha."
+        )
+
+    def test_errors_are_events_for_programs(self, tiny_bundle: Path, output: Path, run: Callable) -> None:
+        outcome = run("predict", tiny_bundle, "x.png", "--output", output, "--progress", "json")
+        message = "x.png: there is no such file or folder."
+        assert outcome.code == 1
+        assert outcome.events == [{"event": "error", "message": message}]
+        assert outcome.err == f"Error: {message}\n"
+
+    def test_an_error_of_this_software_keeps_its_traceback(
+        self, tiny_bundle: Path, a_picture: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Such an error is to be reported, not explained away."""
+        from monai_sagan import cli
+
+        def fail(*_: Any, **__: Any) -> None:
+            raise AttributeError("no such thing")
+
+        monkeypatch.setattr("monai_sagan.workflows.run_bundle", fail)
+        arguments = ["monai-sagan", "predict", tiny_bundle, a_picture(), "--output", tmp_path / "x"]
+        monkeypatch.setattr(sys, "argv", [str(argument) for argument in arguments])
+        with pytest.raises(AttributeError, match="no such thing"):
+            cli.main()
+
+
+class TestOutputs:
+    @pytest.fixture
+    def full(self, tmp_path: Path) -> Path:
+        """A folder that holds somebody's work."""
+        (tmp_path / "full").mkdir()
+        (tmp_path / "full" / "mine").write_text("x")
+        return tmp_path / "full"
+
+    def test_train_into_a_folder_that_exists(
+        self, full: Path, tiny_bundle: Path, phantom: Path, run: Callable, listing: Callable
+    ) -> None:
+        outcome = run("train", tiny_bundle, "--data", phantom, "--output", full)
+        assert outcome.sentence == (
+            f"{full}: exists already and is not empty; add --resume to go on with it, or choose another --output."
+        )
+        assert listing(full) == {"mine": b"x"}
+
+    def test_resume_in_a_folder_that_is_no_bundle(
+        self, full: Path, tiny_bundle: Path, phantom: Path, run: Callable, listing: Callable
+    ) -> None:
+        outcome = run("train", tiny_bundle, "--data", phantom, "--output", full, "--resume")
+        assert outcome.sentence.startswith(f"{full}: exists already and is not empty; ")
+        assert listing(full) == {"mine": b"x"}
+
+    def test_resume_with_other_settings(
+        self, tiny_bundle: Path, phantom: Path, tmp_path: Path, run: Callable, listing: Callable
+    ) -> None:
+        derive_bundle(tiny_bundle, tmp_path / "begun", {}, {})
+        before = listing(tmp_path / "begun")
+        outcome = run(
+            *("train", tiny_bundle, "batch_size=4", "seed=1", "--data", phantom),
+            *("--output", tmp_path / "begun", "--resume"),
+        )
+        assert outcome.sentence == (
+            "batch_size, seed: settings cannot change when a training is resumed; use another --output."
+        )
+        assert listing(tmp_path / "begun") == before
+
+    def test_resume_with_other_data(
+        self, tiny_bundle: Path, a_data_set: Path, tmp_path: Path, run: Callable, listing: Callable
+    ) -> None:
+        arguments = ("train", tiny_bundle, "--data", a_data_set, "--output", tmp_path / "x", "--progress", "none")
+        assert run(*arguments).code == 0
+        before = listing(tmp_path / "x")
+        change_data_json(a_data_set, lambda content: content["train"].update({"0": content["train"]["0"][:16]}))
+        outcome = run(*arguments, "--resume")
+        assert outcome.sentence.startswith(
+            f"{tmp_path / 'x' / 'models' / 'training_state.pt'}: this checkpoint does not fit the training that "
+        )
+        after = listing(tmp_path / "x")
+        assert {name: after[name] for name in before} == before
+
+    def test_a_file_where_the_folder_should_be(
+        self, tiny_bundle: Path, a_picture: Callable, tmp_path: Path, run: Callable, listing: Callable
+    ) -> None:
+        (tmp_path / "file").write_text("mine")
+        picture = a_picture()
+        before = listing(tmp_path)
+        for place in (tmp_path / "file", tmp_path / "file" / "below"):
+            outcome = run("predict", tiny_bundle, picture, "--output", place, "--progress", "none")
+            assert outcome.sentence == f"{place}: a file is where a folder should be; choose another folder."
+        assert listing(tmp_path) == before
+
+    @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the administrator may write anywhere")
+    def test_a_folder_without_permission(
+        self, tiny_bundle: Path, a_picture: Callable, tmp_path: Path, run: Callable
+    ) -> None:
+        (tmp_path / "locked").mkdir(mode=0o500)
+        outcome = run(
+            *("predict", tiny_bundle, a_picture(), "--output", tmp_path / "locked" / "maps", "--progress", "none")
+        )
+        assert outcome.sentence == f"{tmp_path / 'locked' / 'maps'}: {NO_PERMISSION}"
+
+    @pytest.mark.parametrize(
+        ("command", "number", "sentence"),
+        [
+            ("train", errno.EACCES, NO_PERMISSION),
+            ("evaluate", errno.EACCES, NO_PERMISSION),
+            ("predict", errno.EACCES, NO_PERMISSION),
+            ("predict", errno.EROFS, "the disk is read-only; choose another folder."),
+        ],
+    )
+    def test_the_system_refuses_a_folder(
+        self,
+        command: str,
+        number: int,
+        sentence: str,
+        tiny_bundle: Path,
+        phantom: Path,
+        a_picture: Callable,
+        output: Path,
+        run: Callable,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        picture, make = a_picture(), Path.mkdir
+
+        def refuse(self: Path, *arguments: Any, **settings: Any) -> None:
+            if "output" in self.name:
+                raise OSError(number, os.strerror(number), str(self))
+            make(self, *arguments, **settings)
+
+        monkeypatch.setattr(Path, "mkdir", refuse)
+        given = (picture,) if command == "predict" else ("--data", phantom)
+        outcome = run(command, tiny_bundle, *given, "--output", output, "--progress", "none")
+        assert outcome.sentence == f"{output}: {sentence}"
+
+
+class TestFullDisk:
+    """Simulated by a limit on the size of files, and by an operating system that says so."""
+
+    NOT_WRITTEN = "it could not be written, perhaps because the disk is full; free some space or choose another folder."
+
+    def test_predict(self, predict: Callable, a_volume: Callable, limited_file_size: Callable, output: Path) -> None:
+        volume = a_volume()
+        limited_file_size(1000)
+        outcome = predict(volume)
+        # The NIfTI library has a line of its own to say before.
+        assert outcome.err.splitlines()[-1] == f"Error: {output / 'volume_anomaly.nii.gz'}: {self.NOT_WRITTEN}"
+        assert (outcome.code, outcome.out) == (1, "")
+        assert list(output.iterdir()) == []
+        output.rmdir()
+
+    def test_evaluate(self, evaluate: Callable, phantom: Path, limited_file_size: Callable, output: Path) -> None:
+        limited_file_size(1000)
+        outcome = evaluate(phantom)
+        assert outcome.sentence.startswith(f"{output / 'report.html'}: a file may not be as large as this here; ")
+        assert list(output.iterdir()) == []
+        output.rmdir()
+
+    def test_train(self, train: Callable, limited_file_size: Callable, output: Path) -> None:
+        limited_file_size(40_000)  # enough for the configs, not for the weights
+        assert train().sentence == f"{output / WEIGHTS}: {self.NOT_WRITTEN}"
+
+    def test_train_before_it_begins(self, train: Callable, limited_file_size: Callable, output: Path) -> None:
+        limited_file_size(1000)
+        assert train().sentence.startswith(f"{output}: a file may not be as large as this here; ")
+
+    def test_train_keeps_the_last_checkpoint(
+        self, tiny_bundle: Path, phantom: Path, tmp_path: Path, run: Callable, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        replace, calls = os.replace, []
+
+        def fill_up(source: Path, target: Path) -> None:
+            calls.append(Path(target).name)
+            if calls.count("training_state.pt") == 2:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(source), None, str(target))
+            replace(source, target)
+
+        monkeypatch.setattr(os, "replace", fill_up)
+        outcome = run(
+            *("train", tiny_bundle, "checkpoint_interval=1", "--data", phantom),
+            *("--output", tmp_path / "x", "--progress", "none"),
+        )
+        assert outcome.sentence == f"{tmp_path / 'x' / 'models' / 'training_state.pt'}: {DISK_IS_FULL}"
+        state = torch.load(tmp_path / "x" / "models" / "training_state.pt", weights_only=True)
+        assert state["engine"]["epoch"] == 1
+        assert sorted(path.name for path in (tmp_path / "x" / "models").iterdir()) == ["model.pt", "training_state.pt"]
+
+    def test_in_a_process_of_its_own(self, tiny_bundle: Path, a_volume: Callable, tmp_path: Path) -> None:
+        """The sentence, as a shell's ``ulimit -f`` brings it about."""
+        command = [Path(sys.executable).with_name("monai-sagan"), "predict", tiny_bundle, a_volume()]
+        command += ["--output", tmp_path / "maps"]
+        result = subprocess.run(
+            ["bash", "-c", 'ulimit -f 1; exec "$@"', "bash", *command], capture_output=True, text=True, timeout=120
+        )
+        assert result.returncode == 1
+        assert result.stdout == ""
+        assert "Traceback" not in result.stderr
+        assert (
+            result.stderr.splitlines()[-1]
+            == f"Error: {tmp_path / 'maps' / 'volume_anomaly.nii.gz'}: {self.NOT_WRITTEN}"
+        )
+        assert list((tmp_path / "maps").iterdir()) == []

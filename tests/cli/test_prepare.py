@@ -1,0 +1,137 @@
+"""``monai-sagan prepare``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from monai_sagan.data import load_evaluation_set, load_training_set
+
+
+@pytest.fixture
+def source(tmp_path: Path, a_picture: Callable[..., Path], a_volume: Callable[..., Path]) -> Path:
+    """Folders of images, one deeper than the other, one name twice, with a mask."""
+    for seed, name in enumerate(
+        [
+            "source/healthy/a.png",
+            "source/healthy/deep/a.png",
+            "source/unlabeled/b.png",
+            "source/unlabeled/c.jpg",
+            "source/test/healthy/d.png",
+            "source/test/anomalous/e.png",
+        ]
+    ):
+        a_picture(name, seed=seed)
+    a_volume("source/unlabeled/f.nii.gz")
+    mask = np.zeros((30, 40), dtype=np.uint8)
+    mask[4:9, 5:12] = 255
+    (tmp_path / "source" / "masks").mkdir()
+    Image.fromarray(mask).save(tmp_path / "source" / "masks" / "e.png")
+    (tmp_path / "source" / "healthy" / "notes.txt").write_text("no image")
+    (tmp_path / "source" / "healthy" / ".hidden.png").write_bytes(b"x")
+    return tmp_path / "source"
+
+
+def test_folders(source: Path, tmp_path: Path, run: Callable, listing: Callable) -> None:
+    target = tmp_path / "target"
+    outcome = run("prepare", "folder", source, target)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out == f"{target}: 2 healthy, 3 unlabeled, 1 test/healthy, 1 test/anomalous, 1 masks\n"
+    before, after = listing(source), listing(target)
+    for name, original in {
+        "images/healthy_a.png": "healthy/a.png",
+        "images/healthy_deep_a.png": "healthy/deep/a.png",
+        "images/unlabeled_b.png": "unlabeled/b.png",
+        "images/unlabeled_c.jpg": "unlabeled/c.jpg",
+        "images/unlabeled_f.nii.gz": "unlabeled/f.nii.gz",
+        "images/test_healthy_d.png": "test/healthy/d.png",
+        "images/test_anomalous_e.png": "test/anomalous/e.png",
+        "masks/test_anomalous_e.png": "masks/e.png",
+    }.items():
+        assert after.pop(name) == before[original]
+    assert list(after) == ["data.json"]
+
+
+def test_what_was_prepared_can_be_used(source: Path, tmp_path: Path, run: Callable) -> None:
+    run("prepare", "folder", source, tmp_path / "target")
+    training = load_training_set(tmp_path / "target")
+    assert [Path(item["image"]).name for item in training["healthy"]] == ["healthy_a.png", "healthy_deep_a.png"]
+    assert len(training["unlabeled"]) == 3
+    evaluation = load_evaluation_set(tmp_path / "target", num_reference=1)
+    assert [(Path(case["image"]).name, case["label"], "mask" in case, case.get("role")) for case in evaluation] == [
+        ("test_healthy_d.png", 0, False, None),
+        ("test_anomalous_e.png", 1, True, None),
+        ("healthy_a.png", 0, False, "reference"),
+    ]
+
+
+def test_bad_images_are_left_out_and_named(source: Path, tmp_path: Path, run: Callable) -> None:
+    bad = source / "healthy" / "bad.png"
+    bad.write_bytes(b"no png")
+    stray = source / "masks" / "z.png"
+    shutil.copy(source / "masks" / "e.png", stray)
+    target = tmp_path / "target"
+    outcome = run("prepare", "folder", source, target)
+    assert outcome.code == 1
+    assert outcome.err.splitlines() == [
+        f"Left out: {bad}: the file is damaged or not an image; copy it again or leave it out.",
+        f"Left out: {stray}: no image in {source / 'test' / 'anomalous'} has this name.",
+        "Error: 2 images could not be used; the data set was made without them.",
+    ]
+    assert json.loads((target / "data.json").read_text())["train"]["0"] == ["healthy_a.png", "healthy_deep_a.png"]
+
+
+def test_no_test_images(source: Path, tmp_path: Path, run: Callable) -> None:
+    shutil.rmtree(source / "test")
+    shutil.rmtree(source / "masks")
+    assert run("prepare", "folder", source, tmp_path / "target").code == 0
+    assert json.loads((tmp_path / "target" / "data.json").read_text())["test"] == {"0": [], "1": []}
+
+
+@pytest.mark.parametrize("missing", ["healthy", "unlabeled"])
+def test_a_needed_folder_is_missing(missing: str, source: Path, tmp_path: Path, run: Callable) -> None:
+    shutil.rmtree(source / missing)
+    outcome = run("prepare", "folder", source, tmp_path / "target")
+    assert outcome.sentence == (
+        f"{source / missing}: there is no such folder; put healthy images in 'healthy' and unlabelled ones in "
+        "'unlabeled'."
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["source"]
+
+
+def test_a_needed_folder_holds_no_usable_image(source: Path, tmp_path: Path, run: Callable) -> None:
+    for path in (source / "unlabeled").iterdir():
+        path.write_bytes(b"x")
+    outcome = run("prepare", "folder", source, tmp_path / "target")
+    assert outcome.sentence == f"{source / 'unlabeled'}: this folder holds no image that can be used."
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["source"]
+
+
+def test_a_target_that_exists(source: Path, tmp_path: Path, run: Callable, listing: Callable) -> None:
+    target = tmp_path / "target"
+    target.mkdir()
+    (target / "mine").write_text("x")
+    outcome = run("prepare", "folder", source, target)
+    assert outcome.sentence == f"{target}: exists already and is not empty; choose another folder or remove it."
+    assert listing(target) == {"mine": b"x"}
+
+
+def test_a_phantom(tmp_path: Path, run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[tuple[Path, int]] = []  # a whole one takes ten seconds; tests/data has smaller ones
+    monkeypatch.setattr("monai_sagan.data.write_phantom", lambda root, seed: written.append((root, seed)))
+    outcome = run("prepare", "phantom", tmp_path / "target", "--seed", 3)
+    assert (outcome.code, outcome.out) == (0, f"{tmp_path / 'target'}: a phantom data set, seed 3\n")
+    assert written == [(tmp_path / "target", 3)]
+
+
+def test_a_phantom_where_something_else_is(tmp_path: Path, run: Callable, listing: Callable) -> None:
+    (tmp_path / "mine").write_text("x")
+    outcome = run("prepare", "phantom", tmp_path)
+    assert outcome.sentence.startswith(f"{tmp_path} holds something other than this phantom")
+    assert listing(tmp_path) == {"mine": b"x"}

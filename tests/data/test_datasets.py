@@ -1,0 +1,138 @@
+"""Pairs to train with, and cases of which some cannot be read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from monai.transforms import Compose, EnsureChannelFirstd, LoadImaged
+from torch.utils.data import DataLoader
+
+from monai_sagan.data import CaseDataset, CaseReader, HealthyUnlabeledDataset
+from monai_sagan.errors import explain
+from monai_sagan.transforms import Greyscaled
+
+
+def some_numbers(first: int, count: int) -> list[dict[str, Any]]:
+    return [{"image": number} for number in range(first, first + count)]
+
+
+def to_tensor(case: dict[str, Any]) -> dict[str, Any]:
+    return {"image": torch.tensor([float(case["image"])])}
+
+
+def preprocessing() -> Compose:
+    return Compose(
+        [LoadImaged("image", reader=CaseReader(), dtype=None), EnsureChannelFirstd("image"), Greyscaled("image")]
+    )
+
+
+class TestHealthyUnlabeled:
+    @pytest.mark.parametrize(
+        ("healthy", "unlabeled", "pairs"),
+        [
+            (3, 3, [(0, 10), (1, 11), (2, 12)]),
+            (2, 5, [(0, 10), (1, 11), (0, 12), (1, 13), (0, 14)]),
+            (4, 1, [(0, 10), (1, 10), (2, 10), (3, 10)]),
+        ],
+    )
+    def test_the_shorter_list_comes_around_again(
+        self, healthy: int, unlabeled: int, pairs: list[tuple[int, int]]
+    ) -> None:
+        data = {"healthy": some_numbers(0, healthy), "unlabeled": some_numbers(10, unlabeled)}
+        dataset = HealthyUnlabeledDataset(data, to_tensor)
+        assert len(dataset) == len(pairs)
+        items = [dataset[index] for index in range(len(dataset))]
+        assert [(int(item["image"]), int(item["unlabeled"])) for item in items] == pairs
+        assert all(set(item) == {"image", "unlabeled"} for item in items)
+
+    def test_images_are_prepared_once(self) -> None:
+        seen: Counter[int] = Counter()
+
+        def counting(case: dict[str, Any]) -> dict[str, Any]:
+            seen[case["image"]] += 1
+            return to_tensor(case)
+
+        data = {"healthy": some_numbers(0, 3), "unlabeled": some_numbers(10, 5)}
+        dataset = HealthyUnlabeledDataset(data, counting)
+        for _ in range(3):
+            for index in range(len(dataset)):
+                dataset[index]
+        assert seen == Counter([0, 1, 2, 10, 11, 12, 13, 14])
+
+    def test_batches(self) -> None:
+        data = {"healthy": some_numbers(0, 4), "unlabeled": some_numbers(10, 4)}
+        batch = next(iter(DataLoader(HealthyUnlabeledDataset(data, to_tensor), batch_size=3)))
+        assert batch["image"].tolist() == [[0], [1], [2]]
+        assert batch["unlabeled"].tolist() == [[10], [11], [12]]
+
+    @pytest.mark.parametrize("kind", ["healthy", "unlabeled"])
+    def test_an_image_that_cannot_be_read_is_named(
+        self, a_picture: Callable[..., Path], tmp_path: Path, kind: str
+    ) -> None:
+        data = {name: [{"image": str(a_picture(f"{name}.png"))}] for name in ("healthy", "unlabeled")}
+        broken = tmp_path / "broken.png"
+        broken.write_text("no image")
+        data[kind].append({"image": str(broken)})
+        with pytest.raises(Exception) as error:  # noqa: PT011 - which one is MONAI's affair
+            HealthyUnlabeledDataset(data, preprocessing())
+        assert explain(error.value).startswith(f"{broken}: the file is damaged")
+
+
+class TestCases:
+    def test_good_and_bad_ones(self, a_picture: Callable[..., Path], tmp_path: Path) -> None:
+        good, broken, missing = a_picture("good.png"), tmp_path / "broken.png", tmp_path / "missing.png"
+        broken.write_text("no image")
+        dataset = CaseDataset([{"image": str(path)} for path in (broken, good, missing)], preprocessing())
+        assert len(dataset) == 3
+        cases = [dataset[index] for index in range(3)]
+        assert [case["path"] for case in cases] == [str(broken), str(good), str(missing)]
+        assert cases[0] == {
+            "path": str(broken),
+            "error": f"{broken}: the file is damaged or not an image; copy it again or leave it out.",
+        }
+        assert cases[1]["image"].shape == (1, 40, 30)
+        assert "error" not in cases[1]
+        assert cases[2]["error"] == f"{missing}: there is no such file."
+
+    def test_paths_may_be_path_objects(self, a_picture: Callable[..., Path]) -> None:
+        path = a_picture()
+        case = CaseDataset([{"image": path}], preprocessing())[0]
+        assert case["path"] == str(path)
+        assert "error" not in case
+
+    def test_what_else_is_known_of_a_case_stays(self, a_picture: Callable[..., Path]) -> None:
+        case = CaseDataset([{"image": str(a_picture()), "label": 1, "name": "x"}], preprocessing())[0]
+        assert case["label"] == 1
+        assert case["name"] == "x"
+
+    def test_an_error_of_a_transform_names_the_file_too(self, a_volume: Callable[..., Path]) -> None:
+        """Transforms know nothing of files."""
+
+        def fail(case: dict[str, Any]) -> dict[str, Any]:
+            raise ValueError("the number of channels is odd.\nSecond line.")
+
+        path = str(a_volume())
+        assert CaseDataset([{"image": path}], fail)[0] == {
+            "path": path,
+            "error": f"{path}: the number of channels is odd.",
+        }
+        wrapped = Compose([fail])
+        assert CaseDataset([{"image": path}], wrapped)[0]["error"] == f"{path}: the number of channels is odd."
+
+    def test_another_spelling_of_the_path_is_not_named_twice(
+        self, a_picture: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(a_picture().parent)
+        case = CaseDataset([{"image": "./missing.png"}], preprocessing())[0]
+        assert case["error"] == "missing.png: there is no such file."
+
+    def test_the_list_of_cases_is_not_changed(self, a_picture: Callable[..., Path]) -> None:
+        data = [{"image": str(a_picture())}]
+        CaseDataset(data, preprocessing())[0]
+        assert set(data[0]) == {"image"}
+        assert isinstance(data[0]["image"], str)

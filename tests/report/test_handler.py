@@ -1,0 +1,173 @@
+"""The handler: from an evaluator's cases to figures, page and picture."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ignite.engine import Engine
+
+from monai_sagan.errors import UserError
+from monai_sagan.report import EvaluationReport, evaluation, overview
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """The bootstrap and the picture take most of the time, and have their tests elsewhere."""
+    monkeypatch.setattr(evaluation, "RESAMPLES", 30)
+    monkeypatch.setattr(overview, "_DOTS_PER_INCH", 20)
+
+
+def a_case(name: str, label: int, score: float = 0.5, *, size: tuple[int, ...] = (24, 20), **more: Any):
+    """A case as the evaluator gives it: (1, *size), x first; the map is 0.4 in an anomalous case's upper left."""
+    image = torch.zeros(1, *size)
+    anomaly_map = torch.zeros(1, *size)
+    case = {
+        "path": f"folder/{name}.png",
+        "label": label,
+        "role": "test",
+        "anomaly_score": score,
+        "slice_axis": None,
+        "slice_scores": [],
+        "image": image,
+        "pred": image - 0.1,
+        "anomaly_map": anomaly_map,
+    }
+    if label:
+        anomaly_map[:, :4, :3] = 0.4
+        case["mask"] = (anomaly_map > 0).float()
+    return case | more
+
+
+def a_reference(anomaly_map: torch.Tensor):
+    return a_case("reference", 0, role="reference", anomaly_map=anomaly_map)
+
+
+def a_volume(name: str, label: int, highest: int):
+    """A volume (x, y, z) = (24, 20, 9) whose slice number `highest` is unlike the others and scores highest."""
+    size = (24, 20, 9)
+    case = a_case(name, label, 0.9, size=size, slice_axis=2, slice_scores=[0.1] * 9)
+    case["slice_scores"][highest] = 0.9
+    plane = torch.linspace(-1, 1, 24 * 20).reshape(24, 20)
+    case["image"][0, :, :, highest] = plane
+    return case, plane
+
+
+def report_on(cases: list[dict[str, Any]], folder, **settings: Any) -> tuple[EvaluationReport, dict[str, Any]]:
+    """Runs an evaluator over batches of two cases; returns the handler and the metrics."""
+    engine = Engine(lambda engine, batch: batch)
+    handler = EvaluationReport(folder, "A title", {"name": "bundle", "version": "1.2.3"}, **settings)
+    handler.attach(engine)
+    engine.run([cases[start : start + 2] for start in range(0, len(cases), 2)])
+    return handler, engine.state.metrics["evaluation"]
+
+
+def test_figures_page_and_picture_are_written(tmp_path):
+    cases = [a_case("h1", 0, 0.1), a_case("h2", 0, 0.3), a_case("a1", 1, 0.2), a_case("a2", 1, 0.4)]
+    _, metrics = report_on(cases, tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["examples.png", "metrics.json", "report.html"]
+    written = json.loads((tmp_path / "out" / "metrics.json").read_text("utf-8"))
+    assert written["auc"] == metrics["auc"]
+    assert metrics["auc"]["value"] == 0.75
+    assert metrics["num_failed"] == 0
+    assert metrics["pixel_average_precision"] == 1.0
+    assert "a1.png" in (tmp_path / "out" / "report.html").read_text("utf-8")
+
+
+def test_one_class_is_reported_too(tmp_path):
+    _, metrics = report_on([a_case("h1", 0, 0.1), a_case("h2", 0, 0.3)], tmp_path)
+    assert metrics["auc"] is None
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["examples.png", "metrics.json", "report.html"]
+
+
+def test_the_threshold_comes_from_reference_cases_alone(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    maps = [torch.rand(1, 24, 20, generator=generator) / 2 for _ in range(3)]
+    references = [a_reference(each) for each in maps]
+    values = torch.stack(maps).numpy().ravel()
+    for number, factor in enumerate((1.0, 5.0)):  # whatever the test set is like
+        tests = [a_case("h1", 0), a_case("a1", 1)]
+        tests[1]["anomaly_map"] *= factor
+        handler, metrics = report_on([*tests, *references], tmp_path / str(number), reference_share=0.05)
+        assert metrics["pixel_threshold"] == pytest.approx(np.quantile(values, 0.95))
+        assert (metrics["num_healthy"], metrics["num_anomalous"]) == (1, 1)
+        assert [case.name for case in handler.cases] == ["h1.png", "a1.png"]
+
+
+def test_without_reference_cases_there_is_no_threshold(tmp_path):
+    _, metrics = report_on([a_case("h1", 0), a_case("a1", 1)], tmp_path)
+    assert metrics["dice"] is None
+    assert metrics["pixel_threshold"] is None
+
+
+def test_failed_cases_are_counted_and_named(tmp_path):
+    failed = [{"path": f"{name}.png", "error": f"{name}.png: the file is empty."} for name in ("bad", "worse")]
+    _, metrics = report_on([a_case("h1", 0), failed[0], a_case("a1", 1), failed[1]], tmp_path)
+    assert metrics["num_failed"] == 2
+    assert (metrics["num_healthy"], metrics["num_anomalous"]) == (1, 1)
+    assert [warning for warning in metrics["warnings"] if warning.startswith("Left out")] == [
+        "Left out: bad.png: the file is empty.",
+        "Left out: worse.png: the file is empty.",
+    ]
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "Left out: worse.png: the file is empty." in page
+
+
+# The last two are as large as their image once both are shrunk, and have too few slices.
+@pytest.mark.parametrize(
+    ("size", "mask_size"),
+    [((24, 20), (20, 24)), ((600, 600), (700, 700)), ((24, 20, 9), (24, 20, 3)), ((24, 20, 9), (24, 20))],
+)
+def test_a_mask_of_another_size_fails_its_case(tmp_path, size, mask_size):
+    wrong = a_case("wrong", 1, size=size, mask=torch.zeros(1, *mask_size))
+    if len(size) == 3:
+        wrong |= {"slice_axis": 2, "slice_scores": [0.1] * 8 + [0.9]}
+    handler, metrics = report_on([a_case("h1", 0), wrong, a_case("a1", 1)], tmp_path)
+    image, mask = (" x ".join(map(str, each)) for each in (size, mask_size))
+    assert metrics["num_failed"] == 1
+    assert handler.failed == [f"folder/wrong.png: the image has {image} pixels, but its mask has {mask}."]
+    assert [case.name for case in handler.cases] == ["h1.png", "a1.png"]
+
+
+def test_a_healthy_image_with_a_lesion_fails(tmp_path):
+    handler, _ = report_on([a_case("h1", 0, mask=torch.ones(1, 24, 20)), a_case("a1", 1)], tmp_path)
+    assert handler.failed == ["folder/h1.png: Case 'h1.png' is labelled healthy, but its mask marks a lesion."]
+
+
+def test_a_volume_shows_its_highest_slice(tmp_path):
+    volume, plane = a_volume("volume", 1, highest=6)
+    handler, _ = report_on([volume, a_case("h1", 0)], tmp_path)
+    shown = handler.cases[0]
+    assert shown.image.shape == (20, 24)
+    assert np.array_equal(shown.image, plane.T.numpy())
+    assert shown.restored.shape == shown.anomaly_map.shape == shown.mask.shape == (20, 24)
+
+
+def test_pictures_are_rows_first(tmp_path):
+    handler, _ = report_on([a_case("a1", 1), a_case("h1", 0)], tmp_path)
+    rows, columns = np.nonzero(handler.cases[0].mask)
+    assert (rows.max(), columns.max()) == (2, 3)
+
+
+def test_large_pictures_are_shrunk(tmp_path):
+    large = a_case("large", 1, size=(600, 300))
+    large["anomaly_map"][:] = 0.25
+    handler, _ = report_on([large, a_case("small", 0, size=(256, 100))], tmp_path)
+    shown, small = handler.cases
+    assert shown.image.shape == shown.restored.shape == shown.mask.shape == (128, 256)
+    assert shown.anomaly_map.shape == (128, 256)
+    assert np.allclose(shown.anomaly_map, 0.25, atol=1e-6)
+    assert shown.mask.dtype == bool
+    assert small.image.shape == (100, 256)
+
+
+@pytest.mark.parametrize(
+    "cases", [[{"path": "bad.png", "error": "bad.png: damaged."}], [a_reference(torch.ones(1, 9, 9))]]
+)
+def test_nothing_usable_is_said_in_a_sentence(tmp_path, cases):
+    with pytest.raises(UserError, match="none of the test images could be used"):
+        report_on(cases, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,94 @@
+"""What an anomaly map amounts to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+
+from monai_sagan.transforms import AnomalyScore, AnomalyScored
+
+
+def as_array(values: np.ndarray) -> Any:
+    return values
+
+
+KINDS = pytest.mark.parametrize("kind", [as_array, torch.from_numpy, lambda v: MetaTensor(torch.from_numpy(v))])
+
+
+def a_map(shape: tuple[int, ...] = (1, 5, 4, 3)) -> np.ndarray:
+    return np.random.default_rng(0).random(shape, dtype=np.float32)
+
+
+# Means of 32-bit numbers, added in another order.
+ROUNDING = 1e-6
+
+
+@KINDS
+@pytest.mark.parametrize("slice_axis", [-1, 0, None])
+def test_score_of_an_image_is_the_mean(kind: Any, slice_axis: int | None) -> None:
+    values = a_map((1, 8, 6))
+    score = AnomalyScore(slice_axis)(kind(values))
+    assert isinstance(score, float)
+    assert score == pytest.approx(values.mean(), rel=ROUNDING)
+
+
+@KINDS
+@pytest.mark.parametrize("slice_axis", [0, 1, 2, -1, -2, -3])
+def test_score_of_a_volume_is_the_largest_of_its_slices(kind: Any, slice_axis: int) -> None:
+    values = a_map()
+    expected = [plane.mean() for plane in np.moveaxis(values[0], slice_axis, 0)]
+    score = AnomalyScore(slice_axis)
+    assert score.slice_scores(kind(values)) == pytest.approx(expected, rel=ROUNDING)
+    assert score(kind(values)) == pytest.approx(max(expected), rel=ROUNDING)
+    assert score(kind(values)) > values.mean() + 0.01
+
+
+def test_without_slices_the_score_of_a_volume_is_the_mean() -> None:
+    values = a_map()
+    assert AnomalyScore(None).slice_scores(values) == []
+    assert AnomalyScore(None)(values) == pytest.approx(values.mean(), rel=ROUNDING)
+
+
+def test_channels_count_alike() -> None:
+    values = a_map((3, 5, 4, 2))
+    assert AnomalyScore(-1).slice_scores(values) == pytest.approx(values.mean(axis=(0, 1, 2)), rel=ROUNDING)
+    assert AnomalyScore()(values[..., 0]) == pytest.approx(values[..., 0].mean(), rel=ROUNDING)
+
+
+def test_a_lesion_in_few_slices_is_not_drowned() -> None:
+    values = np.zeros((1, 10, 10, 50), dtype=np.float32)
+    values[0, 2:7, 2:7, 20] = 0.8
+    assert AnomalyScore(-1)(values) == pytest.approx(0.2, rel=ROUNDING)
+
+
+class TestDictionaryForm:
+    @pytest.mark.parametrize(("slice_axis", "axis"), [(-1, 2), (2, 2), (0, 0), (-2, 1)])
+    def test_volume(self, slice_axis: int, axis: int) -> None:
+        values = torch.from_numpy(a_map())
+        data = {"anomaly_map": values, "path": "a.nii"}
+        scored = AnomalyScored(slice_axis=slice_axis)(data)
+        score = AnomalyScore(slice_axis)
+        assert scored["slice_axis"] == axis
+        assert scored["slice_scores"] == score.slice_scores(values)
+        assert scored["anomaly_score"] == score(values)
+        assert scored["path"] == "a.nii"
+        assert set(data) == {"anomaly_map", "path"}
+
+    @pytest.mark.parametrize(
+        ("shape", "slice_axis"), [((1, 5, 4), -1), ((1, 5, 4, 3), None)], ids=["an image", "a volume as a whole"]
+    )
+    def test_no_stack_of_slices(self, shape: tuple[int, ...], slice_axis: int | None) -> None:
+        values = torch.from_numpy(a_map(shape))
+        scored = AnomalyScored("anomaly_map", slice_axis=slice_axis)({"anomaly_map": values})
+        assert scored["slice_axis"] is None
+        assert scored["slice_scores"] == []
+        assert scored["anomaly_score"] == pytest.approx(float(values.mean()), rel=ROUNDING)
+
+    def test_missing_key(self) -> None:
+        assert AnomalyScored(allow_missing_keys=True)({"label": 1}) == {"label": 1}
+        with pytest.raises(KeyError):
+            AnomalyScored()({"label": 1})

@@ -1,0 +1,110 @@
+"""Pixel values to [-1, 1]."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+
+from monai_sagan.transforms import ScaleToNetworkRange, ScaleToNetworkRanged
+
+
+def as_array(values: np.ndarray) -> Any:
+    return values
+
+
+KINDS = pytest.mark.parametrize("kind", [as_array, torch.from_numpy, lambda v: MetaTensor(torch.from_numpy(v))])
+
+
+def a_ramp(dtype: type) -> np.ndarray:
+    """0 to 1000, once each."""
+    return np.arange(1001).reshape(1, 7, 143).astype(dtype)
+
+
+@KINDS
+def test_8_bit_by_the_range_of_the_type(kind: Any) -> None:
+    image = np.array([[[0, 51, 102], [127, 200, 255]]], dtype=np.uint8)
+    scaled = ScaleToNetworkRange()(kind(image))
+    # Published: ToTensor, then (x - 0.5) / 0.5. Rounding in 32 bits.
+    assert np.asarray(scaled) == pytest.approx(image / 127.5 - 1, abs=1e-6)
+    assert torch.as_tensor(scaled).dtype == torch.float32
+
+
+def test_8_bit_does_not_depend_on_what_is_in_the_image() -> None:
+    dark = torch.full((1, 4, 4), 10, dtype=torch.uint8)
+    bright = dark.clone()
+    bright[0, 0, 0] = 255
+    assert torch.equal(ScaleToNetworkRange()(dark)[0, 1:], ScaleToNetworkRange()(bright)[0, 1:])
+
+
+@KINDS
+@pytest.mark.parametrize("dtype", [np.int16, np.int32, np.float32, np.float64])
+def test_others_by_their_percentiles(kind: Any, dtype: type) -> None:
+    scaled = np.asarray(ScaleToNetworkRange(lower=10, upper=90)(kind(a_ramp(dtype))))
+    # Percentiles of 0 ... 1000 are 100 and 900; a 32-bit quantile is right to some 1e-6 of them.
+    expected = np.clip((a_ramp(np.float64) - 500) / 400, -1, 1)
+    assert scaled == pytest.approx(expected, abs=1e-5)
+    assert scaled.dtype == np.float32
+
+
+def test_16_bit_without_sign() -> None:
+    image = a_ramp(np.float64) * 60
+    scaled = ScaleToNetworkRange(0, 100)(image.astype(np.uint16))
+    assert np.asarray(scaled) == pytest.approx(image / 30000 - 1, abs=1e-5)  # rounding of 32 bits
+
+
+def test_default_percentiles() -> None:
+    scaled = np.asarray(ScaleToNetworkRange()(a_ramp(np.float32)))
+    # 0.5% and 99.5% of 0 ... 1000 are 5 and 995.
+    assert (scaled == -1).sum() == 6
+    assert (scaled == 1).sum() == 6
+
+
+@pytest.mark.parametrize(("factor", "offset"), [(1000.0, 0.0), (1e-3, -5.0), (2.0, 1e4)])
+def test_units_do_not_matter(factor: float, offset: float) -> None:
+    image = np.random.default_rng(0).normal(size=(1, 20, 20)).astype(np.float32)
+    expected = np.asarray(ScaleToNetworkRange()(image))
+    # An offset of ten thousand takes four of seven digits off the rest.
+    assert np.asarray(ScaleToNetworkRange()(image * np.float32(factor) + np.float32(offset))) == pytest.approx(
+        expected, abs=3e-3
+    )
+
+
+@KINDS
+def test_something_small_on_a_plain_background(kind: Any) -> None:
+    """Both percentiles are then the background's value."""
+    image = np.zeros((1, 20, 20, 20), dtype=np.float32)
+    image[0, 3:5, 4:6, 7] = 1000
+    image[0, 10, 10, 10] = 500
+    scaled = np.asarray(ScaleToNetworkRange()(kind(image)))
+    assert sorted(np.unique(scaled)) == [-1, 0, 1]
+    assert scaled[0, 3, 4, 7] == 1
+    assert scaled[0, 10, 10, 10] == 0
+
+
+def test_one_value_only_stays_in_range() -> None:
+    scaled = np.asarray(ScaleToNetworkRange()(np.full((1, 4, 4), 300.0, dtype=np.float32)))
+    assert np.unique(scaled) == [-1]
+
+
+def test_metadata_stays() -> None:
+    image = MetaTensor(torch.from_numpy(a_ramp(np.int16)), affine=torch.diag(torch.tensor([2.0, 3.0, 1.0])))
+    scaled = ScaleToNetworkRange()(image)
+    assert isinstance(scaled, MetaTensor)
+    assert torch.equal(scaled.affine, image.affine)
+
+
+def test_dictionary_form() -> None:
+    image = torch.from_numpy(a_ramp(np.int16))
+    data = {"image": image, "other": image}
+    scaled = ScaleToNetworkRanged("image", lower=10, upper=90)(data)
+    assert torch.equal(scaled["image"], ScaleToNetworkRange(10, 90)(image))
+    assert not torch.equal(scaled["image"], ScaleToNetworkRange()(image))
+    assert scaled["other"] is image
+    assert data["image"] is image
+    assert ScaleToNetworkRanged("image", allow_missing_keys=True)({}) == {}
+    with pytest.raises(KeyError):
+        ScaleToNetworkRanged("image")({})
