@@ -81,7 +81,7 @@ def a_picture(tmp_path: Path) -> Callable[..., Path]:
         if mode == "I;16":
             image = Image.fromarray(rng.integers(0, 65536, (size[1], size[0]), dtype=np.uint16))
         elif mode in ("LA", "RGBA"):
-            image = Image.fromarray(np.ascontiguousarray(colours[..., : len(mode)]), mode=None).convert(mode)
+            image = Image.fromarray(np.ascontiguousarray(colours[..., : len(mode)]))
         else:
             image = Image.fromarray(colours[..., :3].copy()).convert(mode)
         path = tmp_path / name

@@ -428,7 +428,7 @@ def _write_volumes(folder: Path, seed: int) -> None:
 
 def _write_volume(path: Path, array: np.ndarray) -> None:
     """Write a volume (z, y, x) with a geometry in which no two things are alike, so that a mix-up shows."""
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk
 
     image = sitk.GetImageFromArray(array)
     image.SetSpacing(_VOLUME_SPACING_MM)

