@@ -8,10 +8,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import itk
 import numpy as np
 import torch
 from monai.data import ITKWriter, MetaTensor
+from monai.data.utils import to_affine_nd
 from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy, convert_to_tensor
 
@@ -105,18 +105,18 @@ def peak_of(anomaly_map: torch.Tensor) -> dict[str, Any]:
         anomaly_map: (C, *spatial), with an affine (voxels to millimetres, RAS) if it is a MetaTensor.
 
     Returns:
-        ``voxel``, the index in the order of the file's axes; ``lps_mm``, its place in millimetres (None without
-        geometry); ``value``, the map there.
+        ``voxel``, the index in the order of the file's axes; ``lps_mm``, its place in millimetres, three numbers (None
+        without geometry); ``value``, the map there.
     """
     values = convert_to_numpy(convert_to_tensor(anomaly_map, track_meta=False)).max(axis=0)
     voxel = np.unravel_index(int(values.argmax()), values.shape)
     peak: dict[str, Any] = {"voxel": [int(i) for i in voxel], "lps_mm": None, "value": float(values[voxel])}
     if isinstance(anomaly_map, MetaTensor):
-        affine = convert_to_numpy(anomaly_map.affine).astype(np.float64)
-        index = np.zeros(len(affine) - 1)
-        index[: len(voxel)] = voxel[: len(index)]
-        ras = affine[:-1, :-1] @ index + affine[:-1, -1]
-        peak["lps_mm"] = [float(value) for value in (ras * np.array([-1.0, -1.0, 1.0])[: len(ras)] + 0.0)]
+        affine = to_affine_nd(3, convert_to_numpy(anomaly_map.affine).astype(np.float64))  # a picture lies at z = 0
+        index = np.zeros(3)
+        index[: len(voxel)] = voxel
+        right, anterior, superior = (affine[:3, :3] @ index + affine[:3, 3]).tolist()
+        peak["lps_mm"] = [0.0 - right, 0.0 - anterior, 0.0 + superior]
     return peak
 
 
@@ -130,6 +130,8 @@ def write_image(image: torch.Tensor, path: Path) -> None:
     Raises:
         OSError: if it cannot be written.
     """
+    import itk  # takes seconds, and is needed here only
+
     affine = image.affine if isinstance(image, MetaTensor) else np.diag([-1.0, -1.0] + [1.0] * (image.dim() - 2))
     array = convert_to_numpy(convert_to_tensor(image, track_meta=False))[0]
     # Not by the writer's own methods for data and metadata: they drop the last axis of a volume of one slice.

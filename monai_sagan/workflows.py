@@ -81,7 +81,8 @@ def train(
 def evaluate(
     bundle: str | Path, data: Path, output: Path, *, device: str = "auto", progress: ProgressKind = "bar"
 ) -> dict[str, Any]:
-    """Measures a bundle on the test set of a data set, and writes ``metrics.json`` and ``report.html``.
+    """Measures a bundle on the test set of a data set, and writes ``metrics.json``, ``report.html`` and
+    ``examples.png``.
 
     Args:
         bundle: a folder or the name of a bundle that ships.

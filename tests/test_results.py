@@ -136,7 +136,7 @@ class TestGeometry:
         peak = json.loads((results / "out" / "picture_anomaly.json").read_text())["peak"]
         row, column = np.unravel_index(values.argmax(), values.shape)
         assert peak["voxel"] == [column, row]
-        assert peak["lps_mm"] == [column, row]
+        assert peak["lps_mm"] == [column, row, 0.0]
 
     def test_scores_are_those_of_the_map(self, results: Path) -> None:
         values = nib.load(results / "out" / "oblique_anomaly.nii.gz").get_fdata()

@@ -10,32 +10,18 @@ fractions of the full range, 0 (black) to 1 (white), until they are rounded to 8
 
 from __future__ import annotations
 
-import json
 import math
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-__all__ = ["phantom_image", "phantom_volume", "write_phantom"]
+__all__ = ["phantom_image", "phantom_volume"]
 
-# Raised whenever the same parameters give other pictures, so that a phantom written earlier is not taken for today's.
-_VERSION = 1
-
-# Part of each image's seed: a number, once given to a group, is not given to another.
-_GROUPS = {"healthy": 0, "unlabeled_0": 1, "unlabeled_1": 2, "test_0": 3, "test_1": 4, "volume": 5}
 
 _PLANE_RANGE = 0.4  # 2D planes lie within this distance of the head's middle
 _STACK_HALF_HEIGHT = 0.45  # a volume leaves out the top and bottom of the head, which no 2D image shows either
 _BRAIN = 0.86  # where the brain ends, as a fraction of the head's radius
 _NOISE = 0.015
-
-_VOLUME_SIZE = (64, 64, 24)
-_VOLUME_SPACING_MM = (3.0, 3.0, 3.6)  # 192 mm across and 86.4 mm high: the proportions of the field of view above
-_VOLUME_ORIGIN_MM = (-91.5, -103.25, 17.0)
-_VOLUME_TILT_DEGREES = (8.0, 5.0)  # about the patient's left-right axis, then about the head-foot axis
 
 
 @dataclass(frozen=True)
@@ -181,90 +167,6 @@ def phantom_volume(
     return _draw(rng, head, points, lesion_z=(-0.1, 0.1) if lesion else None)
 
 
-def write_phantom(
-    root: Path,
-    *,
-    seed: int = 0,
-    num_healthy: int = 160,
-    num_unlabeled: int = 160,
-    anomaly_ratio: float = 0.6,
-    num_test: int = 50,
-    size: tuple[int, int] = (96, 96),
-) -> None:
-    """Write a phantom data set in the Med-AD layout, and two volumes to try a trained model on.
-
-    ::
-
-        root/images/*.png               8-bit grey
-        root/masks/*.png                0 and 255, for the anomalous test images, under the image's name
-        root/data.json                  {"train": {"0": [...], "unlabeled": {"0": [...], "1": [...]}},
-                                         "test": {"0": [...], "1": [...]}}, names relative to images/
-        root/volumes/phantom_lesion.nii.gz, phantom_lesion_mask.nii.gz
-        root/volumes/phantom_healthy.nii.gz     the same subject without the lesion
-        root/phantom.json               the arguments of this function
-
-    An image depends on `seed`, `size`, its group and its number alone: more images leave the others as they are.
-    The folder is written whole or not at all. One that holds this very phantom is left untouched.
-
-    Args:
-        root: folder to write; it may be missing or empty, its parents are made.
-        seed: a number from 0.
-        num_healthy: healthy images to train on.
-        num_unlabeled: training images of which nobody says whether they are healthy.
-        anomaly_ratio: share of the unlabelled images that show a lesion, 0 to 1.
-        num_test: test images of each class.
-        size: rows and columns of an image, in pixels.
-
-    Raises:
-        FileExistsError: if `root` holds anything other than this phantom.
-        ValueError: if a count or `seed` is negative, `anomaly_ratio` outside [0, 1] or `size` not positive.
-    """
-    root = Path(root)
-    parameters = {
-        "version": _VERSION,
-        "seed": seed,
-        "num_healthy": num_healthy,
-        "num_unlabeled": num_unlabeled,
-        "anomaly_ratio": anomaly_ratio,
-        "num_test": num_test,
-        "size": list(_checked_size(size, 2)),
-    }
-    if min(seed, num_healthy, num_unlabeled, num_test) < 0:
-        raise ValueError("seed, num_healthy, num_unlabeled and num_test must not be negative.")
-    if not 0 <= anomaly_ratio <= 1:
-        raise ValueError(f"anomaly_ratio must be between 0 and 1, got {anomaly_ratio}.")
-    if _is_written(root, parameters):
-        return
-
-    num_anomalous = round(num_unlabeled * anomaly_ratio)
-    counts = {
-        "healthy": num_healthy,
-        "unlabeled_0": num_unlabeled - num_anomalous,
-        "unlabeled_1": num_anomalous,
-        "test_0": num_test,
-        "test_1": num_test,
-    }
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root.parent, prefix=f".{root.name}-") as scratch:
-        folder = Path(scratch) / "phantom"
-        for name in ("images", "masks", "volumes"):
-            (folder / name).mkdir(parents=True)
-        names = {group: _write_images(folder, seed, group, count, size) for group, count in counts.items()}
-        _write_volumes(folder / "volumes", seed)
-        splits = {
-            "train": {
-                "0": names["healthy"],
-                "unlabeled": {"0": names["unlabeled_0"], "1": names["unlabeled_1"]},
-            },
-            "test": {"0": names["test_0"], "1": names["test_1"]},
-        }
-        (folder / "data.json").write_text(json.dumps(splits, indent=2) + "\n", encoding="utf-8")
-        (folder / "phantom.json").write_text(json.dumps(parameters, indent=2) + "\n", encoding="utf-8")
-        if root.exists():
-            root.rmdir()  # empty, as was seen above; renaming onto an empty folder fails on Windows
-        folder.rename(root)
-
-
 def _checked_size(size: tuple[int, ...], dims: int) -> tuple[int, ...]:
     if len(size) != dims or min(size) < 1:
         raise ValueError(f"size must be {dims} positive numbers, got {tuple(size)}.")
@@ -396,66 +298,3 @@ def _draw(
         mask |= weight > 0.5
     image += noise_rng.normal(0.0, _NOISE, image.shape)
     return np.rint(255 * image.clip(0, 1)).astype(np.uint8), mask
-
-
-def _case_rng(seed: int, group: str, index: int) -> np.random.Generator:
-    return np.random.default_rng([seed, _GROUPS[group], index])
-
-
-def _write_images(folder: Path, seed: int, group: str, count: int, size: tuple[int, int]) -> list[str]:
-    """Write the images of a group, with masks for the anomalous test images, and return their names."""
-    from PIL import Image
-
-    names = []
-    for index in range(count):
-        name = f"{group}_{index:04d}.png"
-        image, mask = phantom_image(_case_rng(seed, group, index), size=size, lesion=group.endswith("_1"))
-        Image.fromarray(image).save(folder / "images" / name)
-        if group == "test_1":
-            Image.fromarray(mask.astype(np.uint8) * 255).save(folder / "masks" / name)
-        names.append(name)
-    return names
-
-
-def _write_volumes(folder: Path, seed: int) -> None:
-    """Write one subject with a lesion, the lesion's mask, and the same subject without it."""
-    lesion, mask = phantom_volume(_case_rng(seed, "volume", 0), size=_VOLUME_SIZE, lesion=True)
-    healthy, _ = phantom_volume(_case_rng(seed, "volume", 0), size=_VOLUME_SIZE, lesion=False)
-    _write_volume(folder / "phantom_lesion.nii.gz", lesion)
-    _write_volume(folder / "phantom_lesion_mask.nii.gz", mask.astype(np.uint8))
-    _write_volume(folder / "phantom_healthy.nii.gz", healthy)
-
-
-def _write_volume(path: Path, array: np.ndarray) -> None:
-    """Write a volume (z, y, x) with a geometry in which no two things are alike, so that a mix-up shows."""
-    import SimpleITK as sitk
-
-    image = sitk.GetImageFromArray(array)
-    image.SetSpacing(_VOLUME_SPACING_MM)
-    image.SetOrigin(_VOLUME_ORIGIN_MM)
-    image.SetDirection(_direction().ravel().tolist())
-    sitk.WriteImage(image, str(path), useCompression=True)
-
-
-def _direction() -> np.ndarray:
-    """The volumes' direction cosines (3, 3), patient coordinates LPS: axial, as a tilted gantry gives it."""
-    a, b = (math.radians(angle) for angle in _VOLUME_TILT_DEGREES)
-    about_x = np.array([[1, 0, 0], [0, math.cos(a), -math.sin(a)], [0, math.sin(a), math.cos(a)]])
-    about_z = np.array([[math.cos(b), -math.sin(b), 0], [math.sin(b), math.cos(b), 0], [0, 0, 1]])
-    return about_z @ about_x
-
-
-def _is_written(root: Path, parameters: dict[str, Any]) -> bool:
-    """Whether `root` holds the phantom with these parameters already; False if it is missing or empty.
-
-    Raises:
-        FileExistsError: if it holds anything else.
-    """
-    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
-        return False
-    try:
-        if json.loads((root / "phantom.json").read_text(encoding="utf-8")) == parameters:
-            return True
-    except (OSError, ValueError):
-        pass  # no phantom, or not a readable one
-    raise FileExistsError(f"{root} holds something other than this phantom: remove it or choose another folder.")

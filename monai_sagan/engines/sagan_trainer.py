@@ -42,7 +42,7 @@ class SAGANTrainer(Trainer):
         critic_optimizer: its optimizer.
         generator_loss: the generator's objective.
         critic_loss: the critic's objective.
-        pseudo_anomaly: makes pseudo anomalies; its random state is part of :attr:`random_state`.
+        pseudo_anomaly: makes pseudo anomalies.
         critic_steps_per_generator_step: steps of the critic for each step of the generator.
         inferer: runs the generator.
         train_handlers: handlers to attach.

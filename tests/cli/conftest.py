@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -99,3 +100,54 @@ def limited_file_size() -> Iterator[Callable[[int], None]]:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Iterator[Path]:
+    """Where a run that fails should write nothing, nor beside it."""
+    before = set(tmp_path.iterdir())
+    yield tmp_path / "output"
+    made = set(tmp_path.iterdir()) - before
+    assert not [path for path in made if path.name == "output" or "partial" in path.name]
+
+
+@pytest.fixture
+def predict(tiny_bundle: Path, output: Path, run: Callable) -> Callable[..., Any]:
+    def predict(*inputs: Path, bundle: Path = tiny_bundle) -> Any:
+        return run("predict", bundle, *inputs, "--output", output, "--progress", "none")
+
+    return predict
+
+
+@pytest.fixture
+def train(tiny_bundle: Path, phantom: Path, output: Path, run: Callable) -> Callable[..., Any]:
+    def train(*arguments: str, data: Path = phantom) -> Any:
+        return run("train", tiny_bundle, *arguments, "--data", data, "--output", output, "--progress", "none")
+
+    return train
+
+
+@pytest.fixture
+def evaluate(tiny_bundle: Path, output: Path, run: Callable) -> Callable[..., Any]:
+    def evaluate(data: Path, bundle: Path = tiny_bundle) -> Any:
+        return run("evaluate", bundle, "--data", data, "--output", output, "--progress", "none")
+
+    return evaluate
+
+
+@pytest.fixture
+def a_data_set(phantom: Path, tmp_path: Path) -> Path:
+    """A data set to spoil."""
+    return Path(shutil.copytree(phantom, tmp_path / "data"))
+
+
+@pytest.fixture
+def change_data_json() -> Callable[[Path, Callable[[dict[str, Any]], object]], None]:
+    """Changes what the data.json of a data set says."""
+
+    def change_data_json(root: Path, change: Callable[[dict[str, Any]], object]) -> None:
+        content = json.loads((root / "data.json").read_text())
+        change(content)
+        (root / "data.json").write_text(json.dumps(content))
+
+    return change_data_json

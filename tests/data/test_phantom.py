@@ -10,7 +10,8 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from monai_sagan.data.phantom import _case_rng, phantom_image, phantom_volume, write_phantom
+from monai_sagan.data import phantom_image, phantom_volume, write_phantom
+from monai_sagan.data.phantom_dataset import _case_rng
 
 COUNTS = {"num_healthy": 3, "num_unlabeled": 5, "num_test": 2, "size": (48, 48)}
 
