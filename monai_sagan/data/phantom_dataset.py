@@ -81,7 +81,7 @@ def write_phantom(
     if _is_written(root, parameters):
         return
 
-    num_anomalous = round(num_unlabeled * anomaly_ratio)
+    num_anomalous = int(num_unlabeled * anomaly_ratio)  # as the Med-AD layout is read
     counts = {
         "healthy": num_healthy,
         "unlabeled_0": num_unlabeled - num_anomalous,

@@ -1,0 +1,42 @@
+"""The demo, made short; .ci/run runs it in full and looks at its AUC."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from monai_sagan import demo
+from monai_sagan.data import write_phantom
+
+MADE = (
+    "bundle/models/model.pt",
+    "evaluation/metrics.json",
+    "evaluation/report.html",
+    "evaluation/examples.png",
+    "volume/phantom_lesion_anomaly.nii.gz",
+    "volume/phantom_lesion_anomaly.json",
+    "volume.png",
+)
+
+
+@pytest.fixture
+def a_short_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = partial(write_phantom, num_healthy=16, num_unlabeled=16, num_test=6)
+    monkeypatch.setattr(demo, "write_phantom", few)
+    short = {"critic_steps": 2, "base_channels": 2, "num_res_blocks": 0, "critic_base_channels": 2}
+    monkeypatch.setattr(demo, "DEMO_SETTINGS", demo.DEMO_SETTINGS | short)
+
+
+def test_it_makes_everything_and_may_be_run_again(a_short_demo: None, tmp_path: Path) -> None:
+    metrics = demo.run_demo(tmp_path, device="cpu", progress="none")
+    assert {name for name in MADE if (tmp_path / name).stat().st_size > 0} == set(MADE)
+    assert (metrics["num_healthy"], metrics["num_anomalous"], metrics["num_outlined"]) == (6, 6, 6)
+
+    weights = (tmp_path / "bundle" / "models" / "model.pt").read_bytes()
+    again = demo.run_demo(tmp_path, device="cpu", progress="none")
+    assert again == metrics
+    assert (tmp_path / "bundle" / "models" / "model.pt").read_bytes() == weights
+    assert json.loads((tmp_path / "evaluation" / "metrics.json").read_text())["auc"] == metrics["auc"]
