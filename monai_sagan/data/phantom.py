@@ -4,7 +4,7 @@ A subject is defined once, in three dimensions, by formulas: a 2D image is one t
 volume is a stack of such planes, so that what is learnt from the images holds for the slices of a volume.
 
 Positions are given in half fields of view: `x` (columns, towards the patient's left) and `y` (rows, towards the back)
-run from -1 to 1 over an image, `z` (slices, towards the top) from -0.45 to 0.45 over a volume. Intensities are
+run from -1 to 1 over an image, `z` (slices, towards the top) from -0.4 to 0.4 over a volume. Intensities are
 fractions of the full range, 0 (black) to 1 (white), until they are rounded to 8 bits at the very end.
 """
 
@@ -18,8 +18,7 @@ import numpy as np
 __all__ = ["phantom_image", "phantom_volume"]
 
 
-_PLANE_RANGE = 0.4  # 2D planes lie within this distance of the head's middle
-_STACK_HALF_HEIGHT = 0.45  # a volume leaves out the top and bottom of the head, which no 2D image shows either
+_PLANE_RANGE = 0.4  # planes lie within this distance of the head's middle, in images and in volumes alike
 _BRAIN = 0.86  # where the brain ends, as a fraction of the head's radius
 _NOISE = 0.015
 
@@ -162,7 +161,7 @@ def phantom_volume(
     """
     columns, rows, slices = _checked_size(size, 3)
     head = _draw_head(rng)
-    z = _STACK_HALF_HEIGHT * _centres(slices)
+    z = _PLANE_RANGE * _centres(slices)
     points = _Points(_centres(columns)[None, None, :], _centres(rows)[None, :, None], z[:, None, None])
     return _draw(rng, head, points, lesion_z=(-0.1, 0.1) if lesion else None)
 

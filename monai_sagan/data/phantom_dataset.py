@@ -15,13 +15,14 @@ from monai_sagan.files import write_whole_folder
 __all__ = ["write_phantom"]
 
 # Raised whenever the same parameters give other pictures, so that a phantom written earlier is not taken for today's.
-_VERSION = 1
+_VERSION = 2
 
 # Part of each image's seed: a number, once given to a group, is not given to another.
 _GROUPS = {"healthy": 0, "unlabeled_0": 1, "unlabeled_1": 2, "test_0": 3, "test_1": 4, "volume": 5}
 
-_VOLUME_SIZE = (64, 64, 24)
-_VOLUME_SPACING_MM = (3.0, 3.0, 3.6)  # 192 mm across and 86.4 mm high: the proportions of the field of view above
+_VOLUME_SUBJECT = 1  # with seed 0, a single lesion that stands apart
+_VOLUME_SIZE = (64, 64, 20)
+_VOLUME_SPACING_MM = (3.0, 3.0, 3.84)  # 192 mm across and 76.8 mm high: the proportions of the field of view above
 _VOLUME_ORIGIN_MM = (-91.5, -103.25, 17.0)
 _VOLUME_TILT_DEGREES = (8.0, 5.0)  # about the patient's left-right axis, then about the head-foot axis
 
@@ -126,8 +127,8 @@ def _write_images(folder: Path, seed: int, group: str, count: int, size: tuple[i
 
 def _write_volumes(folder: Path, seed: int) -> None:
     """Write one subject with a lesion, the lesion's mask, and the same subject without it."""
-    lesion, mask = phantom_volume(_case_rng(seed, "volume", 0), size=_VOLUME_SIZE, lesion=True)
-    healthy, _ = phantom_volume(_case_rng(seed, "volume", 0), size=_VOLUME_SIZE, lesion=False)
+    lesion, mask = phantom_volume(_case_rng(seed, "volume", _VOLUME_SUBJECT), size=_VOLUME_SIZE, lesion=True)
+    healthy, _ = phantom_volume(_case_rng(seed, "volume", _VOLUME_SUBJECT), size=_VOLUME_SIZE, lesion=False)
     _write_volume(folder / "phantom_lesion.nii.gz", lesion)
     _write_volume(folder / "phantom_lesion_mask.nii.gz", mask.astype(np.uint8))
     _write_volume(folder / "phantom_healthy.nii.gz", healthy)
