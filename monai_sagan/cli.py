@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import os
 import sys
 import warnings
@@ -225,7 +226,8 @@ def _fail(message: str) -> NoReturn:
 def main() -> None:
     """Runs the command; a user's mistake ends it with one sentence and exit code 1."""
     if not os.environ.get("MONAI_SAGAN_DEBUG"):
-        warnings.filterwarnings("ignore")  # they speak to developers
+        warnings.filterwarnings("ignore")  # they speak to developers, as log messages do
+        logging.disable(logging.WARNING)
     try:
         app()
     except Exception as error:

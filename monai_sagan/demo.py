@@ -15,7 +15,8 @@ __all__ = ["DEMO_SETTINGS", "run_demo"]
 
 # Chosen on the phantom with another seed. The critic has to be strong from the first steps on, since there are few.
 DEMO_SETTINGS = {
-    "critic_steps": 300,
+    "critic_steps": 400,
+    "critic_base_channels": 24,
     "learning_rate": 2e-4,
     "identity_weight": 10.0,
     "restoration_weight": 10.0,

@@ -212,7 +212,7 @@ def _draw_head(rng: np.random.Generator) -> _Head:
     return _Head(
         centre=(vary(0, 0.02), vary(0, 0.02), vary(0, 0.04)),
         angle=vary(0, math.radians(3)),
-        semi_axes=(scale * vary(0.76, 0.015), scale * vary(0.91, 0.015), scale * vary(1.0, 0.04)),
+        semi_axes=(scale * vary(0.76, 0.015), scale * vary(0.91, 0.015), scale * vary(1.3, 0.04)),
         rim=gain * vary(0.88, 0.03),
         gap=gain * vary(0.12, 0.02),
         cortex=gain * vary(0.58, 0.02),

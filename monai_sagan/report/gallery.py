@@ -27,7 +27,7 @@ class GalleryGroup:
     total: int
 
 
-def choose_gallery(cases: Sequence[EvaluatedCase], per_group: int = 5) -> list[GalleryGroup]:
+def choose_gallery(cases: Sequence[EvaluatedCase], per_group: int = 6) -> list[GalleryGroup]:
     """Takes the highest and the lowest scores of each class, so that successes and failures both show.
 
     No case is shown twice: a class with fewer than twice `per_group` cases is divided between its two groups, the odd

@@ -183,13 +183,13 @@ def test_a_case_that_makes_no_sense_is_refused(changed, message):
 def test_gallery_shows_both_ends_of_each_class(tmp_path):
     page = Page(written(a_test_set(), tmp_path)[0])
     assert page.cases == {
-        "Anomalous, scored highest": [f"anomalous-{number:02}" for number in (11, 10, 9, 8, 7)],
-        "Anomalous, scored lowest": [f"anomalous-{number:02}" for number in (0, 1, 2, 3, 4)],
-        "Healthy, scored highest": [f"healthy-{number:02}" for number in (11, 10, 9, 8, 7)],
-        "Healthy, scored lowest": [f"healthy-{number:02}" for number in (0, 1, 2, 3, 4)],
+        "Anomalous, scored highest": [f"anomalous-{number:02}" for number in (11, 10, 9, 8, 7, 6)],
+        "Anomalous, scored lowest": [f"anomalous-{number:02}" for number in (0, 1, 2, 3, 4, 5)],
+        "Healthy, scored highest": [f"healthy-{number:02}" for number in (11, 10, 9, 8, 7, 6)],
+        "Healthy, scored lowest": [f"healthy-{number:02}" for number in (0, 1, 2, 3, 4, 5)],
     }
     assert "score 16.5, rank 1 of 24" in page.text
-    assert "5 of 12 cases" in page.text
+    assert "6 of 12 cases" in page.text
 
 
 def test_gallery_shows_no_case_twice():
@@ -290,7 +290,7 @@ def test_page_says_what_was_measured(tmp_path):
     assert BUNDLE["weights_sha256"] in text
     assert "1.000 for pixels above 0.1, a threshold from other cases" in text
     assert "For research use only." in text
-    assert html.count("<svg viewBox") == 3 + 10  # three charts, and an outline for every anomalous case shown
+    assert html.count("<svg viewBox") == 3 + 12  # three charts, and an outline for every anomalous case shown
 
 
 def test_page_is_the_same_from_run_to_run(tmp_path):
