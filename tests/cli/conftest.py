@@ -7,6 +7,7 @@ import resource
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,11 +96,19 @@ def a_pickle_with_code(tmp_path: Path) -> Callable[[Path], Path]:
 
 
 @pytest.fixture
-def limited_file_size() -> Iterator[Callable[[int], None]]:
-    """Lets files grow to so many bytes only, until the test ends."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+def limited_file_size() -> Callable[[int], AbstractContextManager[None]]:
+    """Lets files grow to so many bytes only, within a block: what pytest itself writes must not be cut off."""
+
+    @contextmanager
+    def limit(size: int) -> Iterator[None]:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limit
 
 
 @pytest.fixture

@@ -278,8 +278,8 @@ class TestFullDisk:
 
     def test_predict(self, predict: Callable, a_volume: Callable, limited_file_size: Callable, output: Path) -> None:
         volume = a_volume()
-        limited_file_size(1000)
-        outcome = predict(volume)
+        with limited_file_size(1000):
+            outcome = predict(volume)
         # The NIfTI library has a line of its own to say before.
         assert outcome.err.splitlines()[-1] == f"Error: {output / 'volume_anomaly.nii.gz'}: {self.NOT_WRITTEN}"
         assert (outcome.code, outcome.out) == (1, "")
@@ -287,19 +287,21 @@ class TestFullDisk:
         output.rmdir()
 
     def test_evaluate(self, evaluate: Callable, phantom: Path, limited_file_size: Callable, output: Path) -> None:
-        limited_file_size(1000)
-        outcome = evaluate(phantom)
+        with limited_file_size(1000):
+            outcome = evaluate(phantom)
         assert outcome.sentence.startswith(f"{output / 'report.html'}: a file may not be as large as this here; ")
         assert list(output.iterdir()) == []
         output.rmdir()
 
     def test_train(self, train: Callable, limited_file_size: Callable, output: Path) -> None:
-        limited_file_size(40_000)  # enough for the configs, not for the weights
-        assert train().sentence == f"{output / WEIGHTS}: {self.NOT_WRITTEN}"
+        with limited_file_size(40_000):  # enough for the configs, not for the weights
+            outcome = train()
+        assert outcome.sentence == f"{output / WEIGHTS}: {self.NOT_WRITTEN}"
 
     def test_train_before_it_begins(self, train: Callable, limited_file_size: Callable, output: Path) -> None:
-        limited_file_size(1000)
-        assert train().sentence.startswith(f"{output}: a file may not be as large as this here; ")
+        with limited_file_size(1000):
+            outcome = train()
+        assert outcome.sentence.startswith(f"{output}: a file may not be as large as this here; ")
 
     def test_train_keeps_the_last_checkpoint(
         self, tiny_bundle: Path, phantom: Path, tmp_path: Path, run: Callable, monkeypatch: pytest.MonkeyPatch

@@ -145,10 +145,11 @@ class TestRefusals:
         assert listing(tmp_path / "imported") == {"mine": b"x"}
 
     def test_a_disk_that_fills_up(
-        self, checkpoint: Path, refused: Callable[[Path], str], limited_file_size: Callable[[int], None], tmp_path: Path
+        self, checkpoint: Path, refused: Callable[[Path], str], limited_file_size: Callable, tmp_path: Path
     ) -> None:
-        limited_file_size(40_000)  # enough for the configs, not for the weights
-        assert refused(checkpoint) == (
+        with limited_file_size(40_000):  # enough for the configs, not for the weights
+            sentence = refused(checkpoint)
+        assert sentence == (
             f"{tmp_path / 'imported'}: it could not be written, perhaps because the disk is full; free some space or "
             "choose another folder."
         )
