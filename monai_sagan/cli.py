@@ -86,7 +86,7 @@ def prepare_folder(
     for problem in report.left_out:
         typer.echo(f"Left out: {problem}", err=True)
     if report.left_out:
-        _fail(f"{len(report.left_out)} images could not be used; the data set was made without them.")
+        _fail(f"The data set was made without {len(report.left_out)} of the files, which could not be used.")
 
 
 @prepare_app.command("phantom")

@@ -82,7 +82,7 @@ def test_bad_images_are_left_out_and_named(source: Path, tmp_path: Path, run: Ca
     assert outcome.err.splitlines() == [
         f"Left out: {bad}: the file is damaged or not an image; copy it again or leave it out.",
         f"Left out: {stray}: no image in {source / 'test' / 'anomalous'} has this name.",
-        "Error: 2 images could not be used; the data set was made without them.",
+        "Error: The data set was made without 2 of the files, which could not be used.",
     ]
     assert json.loads((target / "data.json").read_text())["train"]["0"] == ["healthy_a.png", "healthy_deep_a.png"]
 
