@@ -17,6 +17,7 @@ from PIL import Image
 
 from monai_sagan import __version__
 from monai_sagan.bundles import WEIGHTS, describe_bundle
+from monai_sagan.data import phantom_volume
 
 NAME = "sagan_anomaly_detection"
 
@@ -212,3 +213,23 @@ def test_help_names_every_command(run: Callable) -> None:
     assert outcome.code == 0
     for command in ("demo", "prepare", "train", "evaluate", "predict", "import-checkpoint"):
         assert command in outcome.out
+
+
+def test_a_network_in_three_dimensions(tmp_path: Path, run: Callable) -> None:
+    """From folders of volumes to maps of volumes, all by settings."""
+    for group, count in (("healthy", 4), ("unlabeled", 4), ("test/healthy", 1), ("test/anomalous", 1)):
+        for index in range(count):
+            volume, _ = phantom_volume(np.random.default_rng(index), size=(32, 32, 20), lesion=group != "healthy")
+            path = tmp_path / "scans" / group / f"{index}.nii.gz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            sitk.WriteImage(sitk.GetImageFromArray(volume), str(path))
+    data, bundle, maps = tmp_path / "data", tmp_path / "bundle", tmp_path / "maps"
+    small = ("image_size=[32,32,32]", "batch_size=2", "base_channels=2", "num_res_blocks=0", "critic_base_channels=2")
+    assert run("prepare", "folder", tmp_path / "scans", data).code == 0
+    outcome = run("train", "sagan_anomaly_detection", "critic_steps=2", *small, "--data", data, "--output", bundle)
+    assert outcome.code == 0, outcome.err
+    assert run("evaluate", bundle, "--data", data, "--output", tmp_path / "report").code == 0
+    assert run("predict", bundle, tmp_path / "scans" / "test", "--output", maps).code == 0
+    anomaly_map = sitk.ReadImage(str(maps / "anomalous" / "0_anomaly.nii.gz"))
+    assert anomaly_map.GetSize() == (32, 32, 20)
+    assert len(json.loads((maps / "anomalous" / "0_anomaly.json").read_text())["slice_scores"]) == 20
