@@ -72,6 +72,8 @@ class SAGANGenerator(nn.Module):
             raise SettingError(f"spatial_dims must be 2 or 3, not {spatial_dims}.")
         if base_channels < 2 or base_channels % 2:
             raise SettingError(f"base_channels must be an even number of at least 2, not {base_channels}.")
+        if num_res_blocks < 0:
+            raise SettingError(f"num_res_blocks must be at least 0, not {num_res_blocks}.")
         if not 0.0 <= pass_through < 1.0:
             raise SettingError(f"pass_through must lie in [0, 1), not {pass_through}.")
         grid = ensure_tuple_rep(patch_grid, spatial_dims) if isinstance(patch_grid, int) else tuple(patch_grid)
@@ -186,6 +188,8 @@ class SAGANCritic(nn.Module):
         super().__init__()
         if spatial_dims not in (2, 3):
             raise SettingError(f"spatial_dims must be 2 or 3, not {spatial_dims}.")
+        if base_channels < 1 or num_layers < 1:
+            raise SettingError(f"A critic needs at least 1 channel and 1 layer, not {base_channels} and {num_layers}.")
         self.smallest_side = 2**num_layers
         channels = [in_channels] + [base_channels * 2**layer for layer in range(num_layers)]
         self.layers = nn.Sequential(

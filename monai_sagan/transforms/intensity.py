@@ -10,6 +10,8 @@ from monai.transforms import MapTransform, ScaleIntensityRange, Transform
 from monai.transforms.utils_pytorch_numpy_unification import percentile
 from monai.utils import TransformBackends
 
+from monai_sagan.errors import SettingError
+
 __all__ = ["ScaleToNetworkRange", "ScaleToNetworkRangeD", "ScaleToNetworkRangeDict", "ScaleToNetworkRanged"]
 
 
@@ -23,11 +25,18 @@ class ScaleToNetworkRange(Transform):
     Args:
         lower: percentile that becomes -1, in [0, 100].
         upper: percentile that becomes 1, in [0, 100].
+
+    Raises:
+        SettingError: if they do not grow, or lie outside of [0, 100].
     """
 
     backend = [TransformBackends.TORCH, TransformBackends.NUMPY]
 
     def __init__(self, lower: float = 0.5, upper: float = 99.5) -> None:
+        if not 0.0 <= lower < upper <= 100.0:
+            raise SettingError(
+                f"intensity_percentiles must be two growing numbers in [0, 100], not {lower} and {upper}."
+            )
         self.scale_8_bit = ScaleIntensityRange(0, 255, -1.0, 1.0)
         self.lower = lower
         self.upper = upper

@@ -89,6 +89,9 @@ class TestSettings:
         [
             ("epochs=3", "epochs: the bundle tiny has no such setting; it has "),
             ("epochs", "epochs: settings have the form KEY=VALUE."),
+            ("num_res_blocks=-1", "num_res_blocks must be at least 0, not -1."),
+            ("critic_base_channels=0", "A critic needs at least 1 channel and 1 layer, not 0 and "),
+            ("intensity_percentiles=[90,10]", "intensity_percentiles must be two growing numbers in [0, 100], not 90 "),
             ("=3", "=3: settings have the form KEY=VALUE."),
             ("base_channels=many", "base_channels: 'many' cannot take the place of 2; give a value like it."),
             ("image_size=32", "image_size: 32 cannot take the place of [32, 32]; give a value like it."),

@@ -307,6 +307,7 @@ class TestGenerator:
             ({"spatial_dims": 4}, "spatial_dims must be 2 or 3, not 4"),
             ({"base_channels": 0}, "base_channels must be an even number of at least 2, not 0"),
             ({"base_channels": 5}, "base_channels must be an even number of at least 2, not 5"),
+            ({"num_res_blocks": -1}, "num_res_blocks must be at least 0, not -1"),
             ({"pass_through": 1.0}, r"pass_through must lie in \[0, 1\), not 1.0"),
             ({"pass_through": -0.1}, r"pass_through must lie in \[0, 1\), not -0.1"),
             ({"patch_grid": 0}, "patch_grid must be 2 numbers of at least 1, not 0"),
