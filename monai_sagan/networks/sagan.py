@@ -53,7 +53,7 @@ class SAGANGenerator(nn.Module):
         pass_through: share of the pixels, in [0, 1), that training copies from the input.
 
     Raises:
-        ValueError: if an argument is out of its range.
+        SettingError: if an argument is out of its range.
 
     Source: arXiv 2405.12872, section 2.1 and 2.2, and the authors' code for what the paper leaves open.
     """
@@ -178,6 +178,9 @@ class SAGANCritic(nn.Module):
         in_channels: channels of the image.
         base_channels: channels of the first layer; doubled by each further one.
         num_layers: stride-2 convolutions; images need at least ``2 ** num_layers`` pixels a side.
+
+    Raises:
+        SettingError: if an argument is out of its range.
 
     Source: arXiv 2405.12872, section 2.3, and the authors' code.
     """
