@@ -18,6 +18,7 @@ from rich.table import Table
 
 from monai_sagan import __version__
 from monai_sagan.errors import UserError, causes_of, explain
+from monai_sagan.progress import make_reporter
 
 app = typer.Typer(
     help="Finds what does not look healthy in a medical image, and shows where. Research use only.",
@@ -214,7 +215,7 @@ def _show_metrics(metrics: dict[str, Any]) -> None:
 
 
 def _show_error(message: str) -> None:
-    Console(stderr=True).print(f"Error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+    make_reporter("none").error(message)
 
 
 def _fail(message: str) -> NoReturn:

@@ -76,9 +76,7 @@ def prepare_folder(source: Path, target: Path) -> PrepareReport:
 
 
 def _copy_group(group: str, folder: Path, target: Path, report: PrepareReport) -> list[str]:
-    """Copies the readable images of a group under names that no two groups share."""
-    images = target / "images"
-    images.mkdir(exist_ok=True)
+    """Copies the readable images of a group to a folder of its own, with the folders below: no two share a name."""
     names = []
     for path in find_images(folder) if folder.is_dir() else []:
         try:
@@ -86,9 +84,9 @@ def _copy_group(group: str, folder: Path, target: Path, report: PrepareReport) -
         except ImageError as error:
             report.left_out.append(str(error))
             continue
-        name = _name(group, path.relative_to(folder))
-        shutil.copyfile(path, images / name)
-        names.append(name)
+        name = Path(group) / path.relative_to(folder)
+        _copy(path, target / "images" / name)
+        names.append(name.as_posix())
     report.counts[group] = len(names)
     return names
 
@@ -96,7 +94,6 @@ def _copy_group(group: str, folder: Path, target: Path, report: PrepareReport) -
 def _copy_masks(masks: Path, anomalous: Path, target: Path, report: PrepareReport) -> None:
     if not masks.is_dir():
         return
-    (target / "masks").mkdir()
     images = {stem(path.relative_to(anomalous)): path for path in find_images(anomalous)}
     count = 0
     for path in find_images(masks):
@@ -104,10 +101,11 @@ def _copy_masks(masks: Path, anomalous: Path, target: Path, report: PrepareRepor
         if image is None:
             report.left_out.append(f"{path}: no image in {anomalous} has this name.")
             continue
-        shutil.copyfile(path, target / "masks" / _name("test/anomalous", image.relative_to(anomalous)))
+        _copy(path, target / _MASKS / "test" / "anomalous" / image.relative_to(anomalous))
         count += 1
     report.counts[_MASKS] = count
 
 
-def _name(group: str, relative: Path) -> str:
-    return "_".join((*Path(group).parts, *relative.parts))
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)

@@ -99,7 +99,7 @@ def load_test_set(dataset_dir: str | Path) -> list[dict[str, Any]]:
         dataset_dir: a folder in the Med-AD layout.
 
     Returns:
-        ``{"image": path, "label": 0 or 1}`` and, where there is one, ``"mask": path``.
+        ``{"image": path, "name": as in data.json, "label": 0 or 1}`` and, where there is one, ``"mask": path``.
 
     Raises:
         UserError: if the layout is broken, a file is missing, or nothing is listed.
@@ -111,7 +111,8 @@ def load_test_set(dataset_dir: str | Path) -> list[dict[str, Any]]:
         names = _names(test, root, "test", str(label))
         for name, path in zip(names, _paths(root, names)):
             mask = root / "masks" / name
-            cases.append({"image": path, "label": label} | ({"mask": str(mask)} if mask.is_file() else {}))
+            case = {"image": path, "name": name, "label": label}
+            cases.append(case | ({"mask": str(mask)} if mask.is_file() else {}))
     if not cases:
         raise UserError(f"{root / 'data.json'}: test lists no image, so there is nothing to evaluate.")
     return cases
@@ -138,7 +139,8 @@ def load_evaluation_set(dataset_dir: str | Path, num_reference: int = 32) -> lis
     root = Path(dataset_dir)
     train = _section(read_data_json(root), root, "train")
     names = _names(train, root, "train", "0")[:num_reference]
-    return cases + [{"image": path, "label": 0, "role": "reference"} for path in _paths(root, names)]
+    paths = _paths(root, names)
+    return cases + [{"image": p, "name": name, "label": 0, "role": "reference"} for p, name in zip(paths, names)]
 
 
 def _section(content: dict[str, Any], root: Path, name: str) -> dict[str, Any]:

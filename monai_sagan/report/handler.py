@@ -87,7 +87,7 @@ def _evaluated(case: dict[str, Any]) -> EvaluatedCase:
         raise ValueError(f"the image has {sizes[0]} pixels, but its mask has {sizes[1]}.")
     mask = _picture(case, "mask") >= 0.5 if "mask" in case else None
     return EvaluatedCase(
-        name=Path(case["path"]).name,
+        name=case.get("name") or Path(case["path"]).name,
         label=int(case["label"]),
         score=case["anomaly_score"],
         image=_picture(case, "image"),

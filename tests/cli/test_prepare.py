@@ -20,7 +20,8 @@ def source(tmp_path: Path, a_picture: Callable[..., Path], a_volume: Callable[..
     for seed, name in enumerate(
         [
             "source/healthy/a.png",
-            "source/healthy/deep/a.png",
+            "source/healthy/a/b.png",
+            "source/healthy/a_b.png",
             "source/unlabeled/b.png",
             "source/unlabeled/c.jpg",
             "source/test/healthy/d.png",
@@ -42,17 +43,18 @@ def test_folders(source: Path, tmp_path: Path, run: Callable, listing: Callable)
     target = tmp_path / "target"
     outcome = run("prepare", "folder", source, target)
     assert (outcome.code, outcome.err) == (0, "")
-    assert outcome.out == f"{target}: 2 healthy, 3 unlabeled, 1 test/healthy, 1 test/anomalous, 1 masks\n"
+    assert outcome.out == f"{target}: 3 healthy, 3 unlabeled, 1 test/healthy, 1 test/anomalous, 1 masks\n"
     before, after = listing(source), listing(target)
     for name, original in {
-        "images/healthy_a.png": "healthy/a.png",
-        "images/healthy_deep_a.png": "healthy/deep/a.png",
-        "images/unlabeled_b.png": "unlabeled/b.png",
-        "images/unlabeled_c.jpg": "unlabeled/c.jpg",
-        "images/unlabeled_f.nii.gz": "unlabeled/f.nii.gz",
-        "images/test_healthy_d.png": "test/healthy/d.png",
-        "images/test_anomalous_e.png": "test/anomalous/e.png",
-        "masks/test_anomalous_e.png": "masks/e.png",
+        "images/healthy/a.png": "healthy/a.png",
+        "images/healthy/a/b.png": "healthy/a/b.png",
+        "images/healthy/a_b.png": "healthy/a_b.png",
+        "images/unlabeled/b.png": "unlabeled/b.png",
+        "images/unlabeled/c.jpg": "unlabeled/c.jpg",
+        "images/unlabeled/f.nii.gz": "unlabeled/f.nii.gz",
+        "images/test/healthy/d.png": "test/healthy/d.png",
+        "images/test/anomalous/e.png": "test/anomalous/e.png",
+        "masks/test/anomalous/e.png": "masks/e.png",
     }.items():
         assert after.pop(name) == before[original]
     assert list(after) == ["data.json"]
@@ -61,13 +63,18 @@ def test_folders(source: Path, tmp_path: Path, run: Callable, listing: Callable)
 def test_what_was_prepared_can_be_used(source: Path, tmp_path: Path, run: Callable) -> None:
     run("prepare", "folder", source, tmp_path / "target")
     training = load_training_set(tmp_path / "target")
-    assert [Path(item["image"]).name for item in training["healthy"]] == ["healthy_a.png", "healthy_deep_a.png"]
+    images = tmp_path / "target" / "images"
+    assert [Path(item["image"]).relative_to(images).as_posix() for item in training["healthy"]] == [
+        "healthy/a/b.png",
+        "healthy/a.png",
+        "healthy/a_b.png",
+    ]
     assert len(training["unlabeled"]) == 3
     evaluation = load_evaluation_set(tmp_path / "target", num_reference=1)
-    assert [(Path(case["image"]).name, case["label"], "mask" in case, case.get("role")) for case in evaluation] == [
-        ("test_healthy_d.png", 0, False, None),
-        ("test_anomalous_e.png", 1, True, None),
-        ("healthy_a.png", 0, False, "reference"),
+    assert [(case["name"], case["label"], "mask" in case, case.get("role")) for case in evaluation] == [
+        ("test/healthy/d.png", 0, False, None),
+        ("test/anomalous/e.png", 1, True, None),
+        ("healthy/a/b.png", 0, False, "reference"),
     ]
 
 
@@ -84,7 +91,11 @@ def test_bad_images_are_left_out_and_named(source: Path, tmp_path: Path, run: Ca
         f"Left out: {stray}: no image in {source / 'test' / 'anomalous'} has this name.",
         "Error: The data set was made without 2 of the files, which could not be used.",
     ]
-    assert json.loads((target / "data.json").read_text())["train"]["0"] == ["healthy_a.png", "healthy_deep_a.png"]
+    assert json.loads((target / "data.json").read_text())["train"]["0"] == [
+        "healthy/a/b.png",
+        "healthy/a.png",
+        "healthy/a_b.png",
+    ]
 
 
 def test_no_test_images(source: Path, tmp_path: Path, run: Callable) -> None:
