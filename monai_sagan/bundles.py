@@ -160,10 +160,15 @@ def derive_bundle(
 
 
 def _is_like(value: Any, former: Any) -> bool:
-    """Whether a value can take the place of a setting: a number that of a number, a list that of a list."""
-    if isinstance(value, str):
-        return value.startswith(_EXPRESSIONS)
-    return _is_setting(value) and isinstance(value, list) == isinstance(former, list)
+    """Whether a value can take the place of a setting: a number that of a number, a list that of a list, a word that
+    of a word, any of them that of nothing."""
+    if isinstance(value, str) and value.startswith(_EXPRESSIONS):
+        return True
+    return _is_setting(value) and (former is None or _kind(value) == _kind(former))
+
+
+def _kind(value: Any) -> type:
+    return type(value) if value is None or isinstance(value, (str, list)) else float
 
 
 def _is_taken(value: Any) -> bool:
@@ -172,9 +177,13 @@ def _is_taken(value: Any) -> bool:
 
 
 def _is_setting(value: Any) -> bool:
-    """Whether a config's entry is a number, a switch or a short list of numbers, which a user may want to change."""
+    """Whether a config's entry is what a user may want to change: a number, a switch, a word, a short list of numbers,
+    or nothing where one of these can stand."""
     values = value if isinstance(value, list) else [value]
-    return all(isinstance(item, (int, float)) for item in values)
+    return all(
+        item is None or isinstance(item, (int, float)) or (isinstance(item, str) and item.isidentifier())
+        for item in values
+    )
 
 
 def run_bundle(root: Path, config: str, **overrides: Any) -> ConfigWorkflow:

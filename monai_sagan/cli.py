@@ -10,15 +10,16 @@ import sys
 import warnings
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from monai_sagan import __version__
+from monai_sagan.console import ProgressChoice, ProgressOption, fail, show_error
 from monai_sagan.errors import UserError, causes_of, explain
-from monai_sagan.progress import make_reporter
+from monai_sagan.prepare.commands import prepare_app
 
 app = typer.Typer(
     help="Finds what does not look healthy in a medical image, and shows where. Research use only.",
@@ -26,22 +27,21 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-prepare_app = typer.Typer(help="Make a data set in the Med-AD layout.", no_args_is_help=True)
 app.add_typer(prepare_app, name="prepare")
 
 
-class ProgressChoice(str, Enum):
-    """How to tell how far the work is."""
+class SliceDirection(str, Enum):
+    """How a volume is cut into slices: as the scanner did, or along a direction of the patient."""
 
-    bar = "bar"
-    json = "json"
-    none = "none"
+    acquisition = "acquisition"
+    axial = "axial"
+    coronal = "coronal"
+    sagittal = "sagittal"
 
 
 BundleArgument = Annotated[str, typer.Argument(help="A bundle's folder, or the name of one that ships.")]
 DataOption = Annotated[Path, typer.Option("--data", help="A data set's folder (with data.json).")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu or a CUDA device such as cuda:0.")]
-ProgressOption = Annotated[ProgressChoice, typer.Option(help="A bar, one JSON object a line, or nothing.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -67,39 +67,6 @@ def demo(
     typer.echo(f"Page: {output / 'evaluation' / 'report.html'}")
     typer.echo(f"Map of a volume: {output / 'volume' / 'phantom_lesion_anomaly.nii.gz'}")
     typer.echo(f"Pictures: {output / 'evaluation' / 'examples.png'} and {output / 'volume.png'}")
-
-
-@prepare_app.command("folder")
-def prepare_folder(
-    source: Annotated[
-        Path,
-        typer.Argument(
-            help="Folder with healthy, unlabeled, and, if you have them, test/healthy, test/anomalous and masks."
-        ),
-    ],
-    target: Annotated[Path, typer.Argument(help="Folder of the data set to make.")],
-) -> None:
-    """Make a data set from folders of PNG, JPEG, DICOM or NIfTI images."""
-    from monai_sagan.prepare import prepare_folder as work
-
-    report = work(source, target)
-    typer.echo(f"{target}: " + ", ".join(f"{count} {group}" for group, count in report.counts.items()))
-    for problem in report.left_out:
-        typer.echo(f"Left out: {problem}", err=True)
-    if report.left_out:
-        _fail(f"The data set was made without {len(report.left_out)} of the files, which could not be used.")
-
-
-@prepare_app.command("phantom")
-def prepare_phantom(
-    target: Annotated[Path, typer.Argument(help="Folder of the data set to make.")],
-    seed: Annotated[int, typer.Option(help="Another number gives other images.")] = 0,
-) -> None:
-    """Make a synthetic data set: heads with and without lesions, masks, and volumes."""
-    from monai_sagan.data import write_phantom
-
-    write_phantom(target, seed=seed)
-    typer.echo(f"{target}: a phantom data set, seed {seed}")
 
 
 @app.command()
@@ -141,16 +108,34 @@ def evaluate(
         _show_metrics(metrics)
         typer.echo(f"Page: {output / 'report.html'}")
     if metrics["num_failed"]:
-        _fail(f"{metrics['num_failed']} of the images could not be used; the page names them.")
+        fail(f"{metrics['num_failed']} of the images could not be used; the page names them.")
 
 
 @app.command()
 def predict(
     bundle: BundleArgument,
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Images, volumes, or folders of them.")],
-    output: Annotated[Path, typer.Option(help="Folder for the maps and what they amount to in JSON.")],
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="INPUT...", help="Images, volumes, DICOM series, or folders of them.")
+    ],
+    output: Annotated[Path, typer.Option(help="Folder for the maps, what they amount to in JSON, and a table.")],
+    series: Annotated[
+        list[str] | None, typer.Option(help="Number or UID of a DICOM series to take; may be repeated. All without.")
+    ] = None,
+    slice_direction: Annotated[
+        SliceDirection | None, typer.Option(help="How volumes are cut into slices; by default as the bundle has it.")
+    ] = None,
     output_ext: Annotated[str, typer.Option(help="Format of the maps: .nii.gz, .nrrd, ...")] = ".nii.gz",
     save_restored: Annotated[bool, typer.Option("--save-restored", help="Write the restored images too.")] = False,
+    save_dicom: Annotated[bool, typer.Option("--dicom", help="Write DICOM objects for the source series too.")] = False,
+    map_threshold: Annotated[
+        float | None, typer.Option(help="What lies above it in the map becomes the DICOM segmentation.")
+    ] = None,
+    keep_patient_data: Annotated[
+        bool, typer.Option("--keep-patient-data", help="Tell in the JSON who the patient of a DICOM image is.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Make results again that are there already; else they are skipped.")
+    ] = False,
     device: DeviceOption = "auto",
     progress: ProgressOption = ProgressChoice.bar,
 ) -> None:
@@ -161,16 +146,23 @@ def predict(
         bundle,
         inputs,
         output,
+        series=series or (),
+        slice_direction=slice_direction.value if slice_direction else None,
         output_ext=output_ext,
         save_restored=save_restored,
+        save_dicom=save_dicom,
+        map_threshold=map_threshold,
+        keep_patient_data=keep_patient_data,
+        overwrite=overwrite,
         device=device,
         progress=progress.value,
     )
-    if counts["num_done"] and progress is not ProgressChoice.json:
-        typer.echo(f"Results: {output}")
     total = sum(counts.values())
+    if counts["num_failed"] < total and progress is not ProgressChoice.json:
+        skipped = f" ({counts['num_skipped']} were there already)" if counts["num_skipped"] else ""
+        typer.echo(f"Results: {output}{skipped}")
     if counts["num_failed"] and total > 1:
-        _fail(f"{counts['num_failed']} of {total} images could not be used.")
+        fail(f"{counts['num_failed']} of {total} images could not be used.")
     if counts["num_failed"]:
         raise typer.Exit(1)  # why was said
 
@@ -214,16 +206,6 @@ def _show_metrics(metrics: dict[str, Any]) -> None:
     Console().print(table)
 
 
-def _show_error(message: str) -> None:
-    make_reporter("none").error(message)
-
-
-def _fail(message: str) -> NoReturn:
-    """Ends a run that is complete but for some images; programs have read of each of them, and that it is done."""
-    _show_error(message)
-    raise typer.Exit(1)
-
-
 def main() -> None:
     """Runs the command; a user's mistake ends it with one sentence and exit code 1."""
     if not os.environ.get("MONAI_SAGAN_DEBUG"):
@@ -237,7 +219,7 @@ def main() -> None:
             raise
         if _wants_json(sys.argv):
             print(json.dumps({"event": "error", "message": message}), flush=True)
-        _show_error(message)
+        show_error(message)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

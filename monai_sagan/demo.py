@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from monai_sagan.data import write_phantom
+from monai_sagan.data import write_phantom, write_phantom_volumes
 from monai_sagan.progress import ProgressKind
 from monai_sagan.report import draw_volume
 from monai_sagan.workflows import evaluate, predict, train
@@ -24,26 +24,29 @@ DEMO_SETTINGS = {
 
 
 def run_demo(output: Path, *, device: str = "auto", progress: ProgressKind = "bar") -> dict[str, Any]:
-    """Makes a phantom, trains on it, evaluates, and maps a volume.
+    """Makes phantoms, trains on images, evaluates on images and on volumes, and maps a volume.
 
-    Run again, it keeps the phantom, goes on with a training that was interrupted, and makes the results again.
+    Run again, it keeps the phantoms, goes on with a training that was interrupted, and makes the results again.
 
     Args:
-        output: folder for everything: ``data``, ``bundle``, ``evaluation``, ``volume`` and ``volume.png``.
+        output: folder for everything: ``data``, ``data_volumes``, ``bundle``, ``evaluation``, ``evaluation_volumes``,
+            ``volume`` and ``volume.png``.
         device: "auto", "cpu" or a CUDA device.
         progress: how to tell how far it is.
 
     Returns:
-        The metrics of the evaluation.
+        The metrics of the evaluation on images, and, as ``volumes``, on volumes.
     """
-    data, bundle = output / "data", output / "bundle"
+    data, volumes, bundle = output / "data", output / "data_volumes", output / "bundle"
     write_phantom(data)
+    write_phantom_volumes(volumes)
     settings = {} if (bundle / "configs").is_dir() else DEMO_SETTINGS
     train("sagan_anomaly_detection", data, bundle, overrides=settings, resume=True, device=device, progress=progress)
     metrics = evaluate(bundle, data, output / "evaluation", device=device, progress=progress)
+    of_volumes = evaluate(bundle, volumes, output / "evaluation_volumes", device=device, progress=progress)
     volume = data / "volumes" / "phantom_lesion.nii.gz"
     maps = output / "volume"
-    predict(bundle, [volume], maps, save_restored=True, device=device, progress=progress)
+    predict(bundle, [volume], maps, save_restored=True, overwrite=True, device=device, progress=progress)
     result = json.loads((maps / "phantom_lesion_anomaly.json").read_text(encoding="utf-8"))
     draw_volume(
         volume,
@@ -53,4 +56,4 @@ def run_demo(output: Path, *, device: str = "auto", progress: ProgressKind = "ba
         output / "volume.png",
         slice_axis=result["slice_axis"],
     )
-    return metrics
+    return {**metrics, "volumes": of_volumes}

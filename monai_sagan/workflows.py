@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,13 @@ from typing import Any
 import torch
 
 from monai_sagan.bundles import WEIGHTS, derive_bundle, find_bundle, require_weights, run_bundle
-from monai_sagan.data import IMAGE_SUFFIXES, find_images, read_data_json, stem
+from monai_sagan.data import list_cases, read_data_json
 from monai_sagan.errors import UserError, causes_of, explain
 from monai_sagan.files import read_tensors
 from monai_sagan.networks import SAGANGenerator, published_generator_size
 from monai_sagan.progress import ProgressKind
 
-__all__ = ["evaluate", "import_checkpoint", "list_cases", "predict", "train"]
+__all__ = ["evaluate", "import_checkpoint", "predict", "train"]
 
 _RESEARCH_USE = "Research only, not for diagnosis."
 
@@ -115,8 +114,14 @@ def predict(
     inputs: Sequence[Path],
     output: Path,
     *,
+    series: Sequence[str] = (),
+    slice_direction: str | None = None,
     output_ext: str = ".nii.gz",
     save_restored: bool = False,
+    save_dicom: bool = False,
+    map_threshold: float | None = None,
+    keep_patient_data: bool = False,
+    overwrite: bool = False,
     device: str = "auto",
     progress: ProgressKind = "bar",
 ) -> dict[str, int]:
@@ -124,15 +129,22 @@ def predict(
 
     Args:
         bundle: a folder or the name of a bundle that ships.
-        inputs: images, or folders of them.
+        inputs: images, DICOM series, or folders of them.
         output: where to write.
+        series: numbers or UIDs of the DICOM series to take; all without.
+        slice_direction: along which volumes are taken apart, see :func:`~monai_sagan.transforms.find_slice_axis`; by
+            default as the bundle has it.
         output_ext: ending, and so the format, of the maps.
         save_restored: whether to write the restored images too.
+        save_dicom: whether to write DICOM objects too.
+        map_threshold: what lies above it in the map is the DICOM segmentation; None for none.
+        keep_patient_data: whether the JSON tells who the patient of a DICOM image is.
+        overwrite: whether results that are there are made again.
         device: "auto", "cpu" or a CUDA device.
         progress: how to tell how far it is.
 
     Returns:
-        ``num_done`` and ``num_failed``.
+        ``num_done``, ``num_skipped`` (those that were done before) and ``num_failed``.
 
     Raises:
         UserError: if something that the user gave cannot be used; a single bad image only counts as failed.
@@ -142,47 +154,19 @@ def predict(
     workflow = run_bundle(
         root,
         "inference",
-        datalist=list_cases(inputs),
+        datalist=list_cases(inputs, series),
         output_dir=str(output.resolve()),
         output_ext=output_ext,
         save_restored=save_restored,
+        save_dicom=save_dicom,
+        map_threshold=map_threshold,
+        keep_patient_data=keep_patient_data,
+        overwrite=overwrite,
         progress=progress,
+        **({} if slice_direction is None else {"slice_direction": slice_direction}),
         **_device(device),
     )
-    return {key: workflow.evaluator.state.metrics[key] for key in ("num_done", "num_failed")}
-
-
-def list_cases(inputs: Sequence[Path]) -> list[dict[str, str]]:
-    """The images among files and folders, each with a name of its own for its results.
-
-    Args:
-        inputs: files, and folders that are searched with all that is in them.
-
-    Returns:
-        ``{"image": path, "name": name}``; the name repeats the folders below the one that was given, and keeps the
-        file's ending only where names would be the same without.
-
-    Raises:
-        UserError: if an input does not exist, or a folder holds no image.
-    """
-    found: dict[Path, Path] = {}
-    for given in inputs:
-        if not given.exists():
-            raise UserError(f"{given}: there is no such file or folder.")
-        images = find_images(given) if given.is_dir() else [given]
-        if not images:
-            raise UserError(f"{given}: this folder holds no image ({', '.join(IMAGE_SUFFIXES)}).")
-        home = given if given.is_dir() else given.parent
-        found |= {path.resolve(): path.relative_to(home) for path in images}
-    short = {path: str(relative.with_name(stem(relative))) for path, relative in found.items()}
-    times = Counter(short.values())
-    full = {path: name if times[name] == 1 else str(found[path]) for path, name in short.items()}
-    repeated = [name for name, count in Counter(full.values()).items() if count > 1]
-    if repeated:
-        raise UserError(
-            f"{repeated[0]}: two of the images given have this name; give them to two runs with two outputs."
-        )
-    return [{"image": str(path), "name": name} for path, name in full.items()]
+    return {key: workflow.evaluator.state.metrics[key] for key in ("num_done", "num_skipped", "num_failed")}
 
 
 def import_checkpoint(checkpoint: Path, target: Path) -> Path:

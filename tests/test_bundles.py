@@ -103,7 +103,9 @@ class TestDerive:
         [
             ("image_size", [32, 48], "inference"),
             ("base_channels", 4, "inference"),
-            ("slice_axis", 0, "inference"),
+            ("slice_direction", "axial", "inference"),
+            ("intensity_window", [-1000, 400], "inference"),
+            ("samples_per_volume", 8, "train"),
             ("intensity_percentiles", [1, 99], "inference"),
             ("inferer#batch_size", 2, "inference"),
             ("learning_rate", 0.1, "train"),
@@ -253,7 +255,7 @@ class TestAsMonaiRunsIt:
             f"phantom_{name}_anomaly{ending}"
             for name in ("healthy", "lesion", "lesion_mask")
             for ending in (".json", ".nrrd")
-        ]
+        ] + ["results.csv"]
 
     def test_training_in_two_processes(self, root: Path, phantom: Path, tmp_path: Path) -> None:
         """Gloo stands in for several GPUs: who writes, what is shared, and that the weights are plain ones."""
@@ -282,7 +284,7 @@ class TestAsMonaiRunsIt:
 
         image = next((phantom / "images").iterdir())
         counts = workflows.predict(tmp_path / "two", [image], tmp_path / "maps", progress="none")
-        assert counts == {"num_done": 1, "num_failed": 0}
+        assert counts == {"num_done": 1, "num_skipped": 0, "num_failed": 0}
 
 
 def test_checks_of_the_model_zoo(tiny_bundle: Path, phantom: Path, shared: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import math
 import os
@@ -60,6 +61,7 @@ def a_case(name: str = "case", affine: np.ndarray | None = None) -> dict[str, An
     anomaly_map = MetaTensor(values, affine=ras_affine() if affine is None else affine)
     return {
         "path": f"/images/{name}.nii.gz",
+        "files": [],
         "image": anomaly_map,
         "pred": anomaly_map - 1,
         "anomaly_map": anomaly_map,
@@ -149,7 +151,7 @@ class TestGeometry:
 
 class TestSave:
     def test_content(self, tmp_path: Path) -> None:
-        case = SaveResultd(tmp_path, BUNDLE)(a_case())
+        case = SaveResultd(tmp_path, BUNDLE, settings={"slice_direction": "axial"})(a_case())
         result = json.loads((tmp_path / "case_anomaly.json").read_text())
         assert result == {
             "schema_version": RESULT_SCHEMA_VERSION,
@@ -162,7 +164,9 @@ class TestSave:
             "slice_scores": [0.0, 0.0, 0.25, 0.0],
             "peak": peak_of(a_case()["anomaly_map"]),
             "warnings": [],
+            "input_sha256": hashlib.sha256().hexdigest(),
             "bundle": BUNDLE,
+            "settings": {"map_threshold": None, "slice_direction": "axial"},
         }
         assert case["result"] == {**result, "anomaly_map": str(tmp_path / "case_anomaly.nii.gz")}
 

@@ -1,24 +1,33 @@
 """Data: layouts, readers, data sets and the synthetic phantom."""
 
-from monai_sagan.data.datasets import CaseDataset, HealthyUnlabeledDataset
+from monai_sagan.data.cases import find_images, list_cases
+from monai_sagan.data.datasets import CaseDataset, HealthyUnlabeledDataset, batch_cases
+from monai_sagan.data.dicom import may_be_dicom
 from monai_sagan.data.med_ad import load_evaluation_set, load_test_set, load_training_set, read_data_json
+from monai_sagan.data.patient import patient_data
 from monai_sagan.data.phantom import phantom_image, phantom_volume
-from monai_sagan.data.phantom_dataset import write_phantom
-from monai_sagan.data.reader import IMAGE_SUFFIXES, CaseReader, find_images, is_image, stem
+from monai_sagan.data.phantom_dataset import write_phantom, write_phantom_volumes
+from monai_sagan.data.reader import IMAGE_SUFFIXES, CaseReader, is_image, is_picture, stem
 
 __all__ = [
     "IMAGE_SUFFIXES",
     "CaseDataset",
     "CaseReader",
     "HealthyUnlabeledDataset",
+    "batch_cases",
     "find_images",
     "is_image",
+    "is_picture",
+    "list_cases",
     "load_evaluation_set",
     "load_test_set",
     "load_training_set",
+    "may_be_dicom",
+    "patient_data",
     "phantom_image",
     "phantom_volume",
     "read_data_json",
     "stem",
     "write_phantom",
+    "write_phantom_volumes",
 ]

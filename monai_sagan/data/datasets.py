@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import torch
 from monai.data import CacheDataset
 from monai.transforms import Transform
+from monai.utils import ensure_tuple
 from torch.utils.data import Dataset
 
+from monai_sagan.data.reader import is_picture
 from monai_sagan.errors import UserError, explain
 
-__all__ = ["CaseDataset", "HealthyUnlabeledDataset"]
+__all__ = ["CaseDataset", "HealthyUnlabeledDataset", "batch_cases"]
 
 
 class HealthyUnlabeledDataset(Dataset):
-    """Pairs of a healthy and an unlabelled image, prepared once and kept in memory.
+    """Pairs of a healthy and an unlabelled sample, prepared once and kept in memory.
 
-    Nothing relates the two images of a pair. Where one kind is fewer, its images come around again.
+    Nothing relates the two of a pair. Where one kind is fewer, its samples come around again.
 
     Args:
         data: lists of dictionaries under ``healthy`` and ``unlabeled``, as
             :func:`~monai_sagan.data.load_training_set` gives them.
-        transform: deterministic preparation, the same for both; its result holds a tensor (C, *spatial) as ``image``.
+        transform: deterministic preparation, the same for both; its result holds the samples of an image, (N, C,
+            *spatial), as ``image``.
         num_workers: threads that prepare.
     """
 
     def __init__(self, data: Mapping[str, Sequence[Any]], transform: Callable, num_workers: int = 2) -> None:
         self.healthy, self.unlabeled = (
-            CacheDataset(list(data[kind]), _Naming(transform), num_workers=num_workers, progress=False)
-            for kind in ("healthy", "unlabeled")
+            _prepare(data[kind], transform, num_workers) for kind in ("healthy", "unlabeled")
         )
 
     def __len__(self) -> int:
@@ -39,26 +42,37 @@ class HealthyUnlabeledDataset(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         return {
-            "image": self.healthy[index % len(self.healthy)]["image"],
-            "unlabeled": self.unlabeled[index % len(self.unlabeled)]["image"],
+            "image": self.healthy[index % len(self.healthy)],
+            "unlabeled": self.unlabeled[index % len(self.unlabeled)],
         }
 
 
+def _prepare(cases: Sequence[Any], transform: Callable, num_workers: int) -> torch.Tensor:
+    """The samples of all cases, (N, C, *spatial)."""
+    cache = CacheDataset(list(cases), _Naming(transform), num_workers=num_workers, progress=False)
+    return torch.cat([cache[index]["image"] for index in range(len(cache))])
+
+
 class _Naming(Transform):
-    """Applies a transform, and lets whatever it raises name the image."""
+    """Applies a transform, keeps its image alone, and lets whatever it raises name the file."""
 
     def __init__(self, transform: Callable) -> None:
         self.transform = transform
 
-    def __call__(self, data: Mapping[str, Any]) -> Any:
+    def __call__(self, data: Mapping[str, Any]) -> dict[str, torch.Tensor]:
         try:
-            return self.transform(data)
+            return {"image": self.transform(data)["image"]}
         except Exception as error:
             raise UserError(_sentence(data, error)) from error
 
 
+def _path(case: Mapping[str, Any]) -> str:
+    """What to call a case: its file, or the folder of its DICOM series."""
+    return str(case.get("path", case["image"]))
+
+
 def _sentence(case: Mapping[str, Any], error: Exception) -> str:
-    path, text = str(case["image"]), explain(error)
+    path, text = _path(case), explain(error)
     return text if str(Path(path)) in text else f"{path}: {text}"
 
 
@@ -66,22 +80,66 @@ class CaseDataset(Dataset):
     """Cases that are read one by one; what cannot be read becomes a message instead of the end of the run.
 
     Args:
-        data: a dictionary with ``image``, a path, for each case.
+        data: a dictionary for each case: ``image``, a path or the paths of a DICOM series, and ``path``, what to call
+            it, where that is not the image's. One with a ``warning`` instead of an image is passed on as it is.
         transform: what reads and prepares a case.
+        find_result: gives the result of a case that is finished already, or None; such a case is not read.
     """
 
-    def __init__(self, data: Sequence[Mapping[str, Any]], transform: Callable) -> None:
+    def __init__(
+        self,
+        data: Sequence[Mapping[str, Any]],
+        transform: Callable,
+        find_result: Callable[[Mapping[str, Any]], dict[str, Any] | None] | None = None,
+    ) -> None:
         self.data = list(data)
         self.transform = transform
+        self.find_result = find_result
 
     def __len__(self) -> int:
         return len(self.data)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """The prepared case with its ``path``; or its ``path`` and an ``error``, a sentence that names the file."""
+        """One case.
+
+        Args:
+            index: its place in the list.
+
+        Returns:
+            The prepared case with its ``path``; or without an image: its ``path`` and an ``error``, a sentence that
+            names the file; or the ``result`` found, and ``is_skipped``; or a ``warning``.
+        """
         case = dict(self.data[index])
-        path = str(case["image"])
+        if "warning" in case:
+            return case
+        case["path"], case["files"] = _path(case), [str(file) for file in ensure_tuple(case["image"])]
         try:
-            return {**self.transform(case), "path": path}
+            result = None if self.find_result is None else self.find_result(case)
+            if result is not None:
+                return {**case, "image": None, "result": result, "is_skipped": True}
+            return self.transform(case)
         except Exception as error:  # whatever a reader or transform raises concerns this case alone
-            return {"path": path, "error": _sentence(case, error)}
+            return {key: case[key] for key in ("path", "name") if key in case} | {"error": _sentence(case, error)}
+
+
+def batch_cases(data: Sequence[Mapping[str, Any]], batch_size: int) -> list[list[int]]:
+    """Numbers of the cases that are read at once: pictures together, volumes one by one, for their memory.
+
+    Args:
+        data: as for :class:`CaseDataset`.
+        batch_size: most pictures at once.
+
+    Returns:
+        Lists of numbers, all of them in order.
+    """
+    batches: list[list[int]] = []
+    for are_pictures, group in groupby(range(len(data)), key=lambda number: _is_picture(data[number])):
+        numbers = list(group)
+        size = batch_size if are_pictures else 1
+        batches += [numbers[first : first + size] for first in range(0, len(numbers), size)]
+    return batches
+
+
+def _is_picture(case: Mapping[str, Any]) -> bool:
+    image = case.get("image")
+    return isinstance(image, (str, Path)) and is_picture(Path(image))

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import json
 import os
+import posixpath
 from pathlib import Path
 from typing import Any
 
+from monai_sagan.data.reader import IMAGE_SUFFIXES, stem
 from monai_sagan.errors import UserError
 
 __all__ = ["load_evaluation_set", "load_test_set", "load_training_set", "read_data_json"]
@@ -66,7 +68,8 @@ def load_training_set(dataset_dir: str | Path, anomaly_ratio: float = 0.6) -> di
         ``{"healthy": [{"image": path}, ...], "unlabeled": [{"image": path}, ...]}``.
 
     Raises:
-        UserError: if the layout is broken, a file is missing, or there are too few images for the ratio.
+        UserError: if the layout is broken, a file is missing, an image is listed for the test too, or there are too
+            few images for the ratio.
     """
     if not 0.0 <= anomaly_ratio <= 1.0:
         raise UserError(f"anomaly_ratio must lie in [0, 1], not {anomaly_ratio}.")
@@ -86,10 +89,23 @@ def load_training_set(dataset_dir: str | Path, anomaly_ratio: float = 0.6) -> di
     for name, images in (("train.0 (healthy)", healthy), ("train.unlabeled", mixture)):
         if not images:
             raise UserError(f"{root / 'data.json'}: {name} lists no image; training needs healthy and unlabelled ones.")
+    _refuse_leaks(root, {*healthy, *mixture})
     return {
         "healthy": [{"image": path} for path in _paths(root, healthy)],
         "unlabeled": [{"image": path} for path in _paths(root, mixture)],
     }
+
+
+def _refuse_leaks(root: Path, trained_on: set[str]) -> None:
+    """Raises an error if a test image, or a volume some of whose slices would be tested, is trained on."""
+    test = read_data_json(root).get("test")
+    tested = [name for label in ("0", "1") for name in _names(test, root, "test", label)] if test else []
+    leaked = sorted({posixpath.normpath(name) for name in trained_on} & {posixpath.normpath(name) for name in tested})
+    if leaked:
+        raise UserError(
+            f"{root / 'data.json'}: {leaked[0]} is listed for training and for the test"
+            f"{f', and {len(leaked) - 1} more are' if len(leaked) > 1 else ''}; list each image once."
+        )
 
 
 def load_test_set(dataset_dir: str | Path) -> list[dict[str, Any]]:
@@ -110,12 +126,20 @@ def load_test_set(dataset_dir: str | Path) -> list[dict[str, Any]]:
     for label in (0, 1):
         names = _names(test, root, "test", str(label))
         for name, path in zip(names, _paths(root, names)):
-            mask = root / "masks" / name
+            mask = _mask_of(root / "masks" / name)
             case = {"image": path, "name": name, "label": label}
-            cases.append(case | ({"mask": str(mask)} if mask.is_file() else {}))
+            cases.append(case | ({"mask": str(mask)} if mask else {}))
     if not cases:
         raise UserError(f"{root / 'data.json'}: test lists no image, so there is nothing to evaluate.")
     return cases
+
+
+def _mask_of(path: Path) -> Path | None:
+    """The mask of an image: its namesake, whatever the formats of the two."""
+    if path.is_file():
+        return path
+    namesakes = (path.with_name(stem(path) + suffix) for suffix in IMAGE_SUFFIXES)
+    return next((other for other in namesakes if other.is_file()), None)
 
 
 def load_evaluation_set(dataset_dir: str | Path, num_reference: int = 32) -> list[dict[str, Any]]:
@@ -173,7 +197,7 @@ def _paths(root: Path, names: list[str]) -> list[str]:
         # By name: a link in the folder may well point elsewhere, since the folder's owner made it.
         if not Path(os.path.normpath(path)).is_relative_to(os.path.normpath(folder)):
             raise UserError(f"{root / 'data.json'}: '{path.name}' lies outside of the folder 'images'.")
-    missing = [path for path in paths if not path.is_file()]
+    missing = [path for path in paths if not path.exists()]  # a folder may hold a DICOM series
     if missing:
         shown = ", ".join(path.name for path in missing[:_SHOWN])
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,14 @@ import numpy as np
 from monai_sagan.data.phantom import phantom_image, phantom_volume
 from monai_sagan.files import write_whole_folder
 
-__all__ = ["write_phantom"]
+__all__ = ["write_phantom", "write_phantom_volumes"]
 
 # Raised whenever the same parameters give other pictures, so that a phantom written earlier is not taken for today's.
 _VERSION = 2
 
 # Part of each image's seed: a number, once given to a group, is not given to another.
 _GROUPS = {"healthy": 0, "unlabeled_0": 1, "unlabeled_1": 2, "test_0": 3, "test_1": 4, "volume": 5}
+_VOLUME_GROUPS = {"healthy": 6, "unlabeled_0": 7, "unlabeled_1": 8, "test_0": 9, "test_1": 10}
 
 _VOLUME_SUBJECT = 1  # with seed 0, a single lesion that stands apart
 _VOLUME_SIZE = (64, 64, 20)
@@ -65,24 +68,90 @@ def write_phantom(
         FileExistsError: if `root` holds anything other than this phantom.
         ValueError: if a count or `seed` is negative, `anomaly_ratio` outside [0, 1] or `size` not positive.
     """
-    root = Path(root)
+    counts = {"num_healthy": num_healthy, "num_unlabeled": num_unlabeled, "num_test": num_test}
+    parameters = {"version": _VERSION, "seed": seed, **counts, "anomaly_ratio": anomaly_ratio, "size": list(size)}
+
+    def write_group(folder: Path, group: str, count: int) -> list[str]:
+        return _write_images(folder, seed, group, count, size)
+
+    with _data_set(Path(root), parameters, write_group) as folder:
+        if folder is not None:
+            (folder / "volumes").mkdir()
+            _write_volumes(folder / "volumes", seed)
+
+
+def write_phantom_volumes(
+    root: Path,
+    *,
+    seed: int = 0,
+    num_healthy: int = 8,
+    num_unlabeled: int = 8,
+    anomaly_ratio: float = 0.6,
+    num_test: int = 12,
+    size: tuple[int, int, int] = _VOLUME_SIZE,
+) -> None:
+    """Write a phantom data set of volumes in the Med-AD layout: oblique stacks of slices like the images' planes.
+
+    ::
+
+        root/images/*.nii.gz            8-bit grey
+        root/masks/*.nii.gz             0 and 1, for the anomalous test volumes, under the volume's name
+        root/data.json, root/phantom.json   as `write_phantom` has them
+
+    As with the images, a volume depends on `seed`, `size`, its group and its number alone, and the folder is written
+    whole or not at all; one that holds this very phantom is left untouched.
+
+    Args:
+        root: folder to write; it may be missing or empty, its parents are made.
+        seed: a number from 0.
+        num_healthy: healthy volumes to train on.
+        num_unlabeled: training volumes of which nobody says whether they are healthy.
+        anomaly_ratio: share of the unlabelled volumes that show a lesion, 0 to 1.
+        num_test: test volumes of each class.
+        size: columns, rows and slices, in voxels.
+
+    Raises:
+        FileExistsError: if `root` holds anything other than this phantom.
+        ValueError: if a count or `seed` is negative, `anomaly_ratio` outside [0, 1] or `size` not positive.
+    """
+    counts = {"num_healthy": num_healthy, "num_unlabeled": num_unlabeled, "num_test": num_test}
     parameters = {
         "version": _VERSION,
+        "kind": "volumes",
         "seed": seed,
-        "num_healthy": num_healthy,
-        "num_unlabeled": num_unlabeled,
+        **counts,
         "anomaly_ratio": anomaly_ratio,
-        "num_test": num_test,
         "size": list(size),
     }
-    if min(seed, num_healthy, num_unlabeled, num_test) < 0:
-        raise ValueError("seed, num_healthy, num_unlabeled and num_test must not be negative.")
-    if not 0 <= anomaly_ratio <= 1:
-        raise ValueError(f"anomaly_ratio must be between 0 and 1, got {anomaly_ratio}.")
-    if _is_written(root, parameters):
-        return
 
-    num_anomalous = int(num_unlabeled * anomaly_ratio)  # as the Med-AD layout is read
+    def write_group(folder: Path, group: str, count: int) -> list[str]:
+        return _write_volume_group(folder, seed, group, count, size)
+
+    with _data_set(Path(root), parameters, write_group):
+        pass
+
+
+@contextmanager
+def _data_set(
+    root: Path, parameters: dict[str, Any], write_group: Callable[[Path, str, int], list[str]]
+) -> Iterator[Path | None]:
+    """Write a phantom data set, and give its folder for what else belongs into it before it gets its name; None if
+    this very phantom is there already.
+
+    Args:
+        root: folder to write.
+        parameters: what the phantom depends on.
+        write_group: writes so many cases of a group to a folder, and returns their names.
+    """
+    num_healthy, num_unlabeled, num_test = (parameters[f"num_{kind}"] for kind in ("healthy", "unlabeled", "test"))
+    if min(parameters["seed"], num_healthy, num_unlabeled, num_test) < 0:
+        raise ValueError("seed, num_healthy, num_unlabeled and num_test must not be negative.")
+    if not 0 <= parameters["anomaly_ratio"] <= 1:
+        raise ValueError(f"anomaly_ratio must be between 0 and 1, got {parameters['anomaly_ratio']}.")
+    if _is_written(root, parameters):
+        yield None
+        return
+    num_anomalous = int(num_unlabeled * parameters["anomaly_ratio"])  # as the Med-AD layout is read
     counts = {
         "healthy": num_healthy,
         "unlabeled_0": num_unlabeled - num_anomalous,
@@ -91,10 +160,9 @@ def write_phantom(
         "test_1": num_test,
     }
     with write_whole_folder(root) as folder:
-        for name in ("images", "masks", "volumes"):
+        for name in ("images", "masks"):
             (folder / name).mkdir()
-        names = {group: _write_images(folder, seed, group, count, size) for group, count in counts.items()}
-        _write_volumes(folder / "volumes", seed)
+        names = {group: write_group(folder, group, count) for group, count in counts.items()}
         splits = {
             "train": {
                 "0": names["healthy"],
@@ -104,10 +172,11 @@ def write_phantom(
         }
         (folder / "data.json").write_text(json.dumps(splits, indent=2) + "\n", encoding="utf-8")
         (folder / "phantom.json").write_text(json.dumps(parameters, indent=2) + "\n", encoding="utf-8")
+        yield folder
 
 
-def _case_rng(seed: int, group: str, index: int) -> np.random.Generator:
-    return np.random.default_rng([seed, _GROUPS[group], index])
+def _case_rng(seed: int, group: str, index: int, groups: Mapping[str, int] = _GROUPS) -> np.random.Generator:
+    return np.random.default_rng([seed, groups[group], index])
 
 
 def _write_images(folder: Path, seed: int, group: str, count: int, size: tuple[int, int]) -> list[str]:
@@ -121,6 +190,20 @@ def _write_images(folder: Path, seed: int, group: str, count: int, size: tuple[i
         Image.fromarray(image).save(folder / "images" / name)
         if group == "test_1":
             Image.fromarray(mask.astype(np.uint8) * 255).save(folder / "masks" / name)
+        names.append(name)
+    return names
+
+
+def _write_volume_group(folder: Path, seed: int, group: str, count: int, size: tuple[int, int, int]) -> list[str]:
+    """Write the volumes of a group, with masks for the anomalous test volumes, and return their names."""
+    names = []
+    for index in range(count):
+        name = f"{group}_{index:04d}.nii.gz"
+        rng = _case_rng(seed, group, index, _VOLUME_GROUPS)
+        volume, mask = phantom_volume(rng, size=size, lesion=group.endswith("_1"))
+        _write_volume(folder / "images" / name, volume)
+        if group == "test_1":
+            _write_volume(folder / "masks" / name, mask.astype(np.uint8))
         names.append(name)
     return names
 

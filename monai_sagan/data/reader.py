@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
-import gzip
-import math
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from monai.config import PathLike
-from monai.data import ImageReader, ITKReader, PILReader
-from monai.utils import MetaKeys, ensure_tuple
+from monai.data import ImageReader, PILReader
+from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
 from PIL import Image
 
+from monai_sagan.data.dicom import DAMAGED, DICOM_SUFFIXES, may_be_dicom, read_dicom
+from monai_sagan.data.dicom_series import find_series, read_series
+from monai_sagan.data.geometry import check_axes
+from monai_sagan.data.itk_image import read_by_itk
+from monai_sagan.data.nifti import read_nifti
 from monai_sagan.errors import ImageError
 
-__all__ = ["IMAGE_SUFFIXES", "CaseReader", "find_images", "is_image", "stem"]
+__all__ = ["IMAGE_SUFFIXES", "CaseReader", "is_image", "is_picture", "stem"]
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-_VOLUMES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".dcm", ".dicom")
 _NIFTI = (".nii.gz", ".nii")
-IMAGE_SUFFIXES = _PICTURES + _VOLUMES
+IMAGE_SUFFIXES = (*_PICTURES, *_NIFTI, ".nrrd", ".mha", ".mhd", *DICOM_SUFFIXES)
 
 # PIL's modes that hold an image as the transforms expect it; the others (palette, CMYK, 1 bit, ...) are converted.
 _PLAIN_MODES = ("L", "RGB", "RGBA", "I", "I;16", "I;16B", "F")
-_NOT_FINITE = "some pixels are NaN or infinite; replace them or leave the image out."
-_CHUNK = 2**24  # bytes
+# As ITK and Slicer place a picture: x to the patient's left, y to the back, pixels of one millimetre.
+_PICTURE_AFFINE = np.diag([-1.0, -1.0, 1.0])
 
 
 class CaseReader(ImageReader):
-    """Reads pictures by PIL and everything else by ITK, as MONAI's readers do, and refuses what is no usable image.
+    """Reads a case: a picture, a volume, a DICOM image or series; and refuses what is no usable image.
 
-    Arrays have the axes of the file's geometry, x first. Tags of a DICOM file, which name the patient, are dropped.
-    DICOM images in which high values are dark (MONOCHROME1) are inverted, which ITK does.
+    Pictures are read by PIL, NIfTI by :func:`~monai_sagan.data.nifti.read_nifti`, everything else by ITK, and the
+    geometry of a DICOM series is that of its headers. Arrays have the axes of the file's geometry, x first. Nothing
+    else of the headers is kept: they name the patient. DICOM images in which high values are dark (MONOCHROME1) are
+    inverted, and radiographs are windowed as their headers propose.
 
     Args:
         allow_constant: whether every pixel may have the same value, as in a mask where nothing is marked.
@@ -44,18 +49,18 @@ class CaseReader(ImageReader):
         self.allow_constant = allow_constant
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
-        """Whether the name of every file ends as an image's does."""
-        return all(is_image(Path(name)) for name in ensure_tuple(filename))
+        """Whether every file is an image by its name or is DICOM."""
+        return all(is_image(Path(name)) or may_be_dicom(Path(name)) for name in ensure_tuple(filename))
 
-    def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> Path:
-        """Only names the file: :class:`monai.transforms.LoadImage` hides what is raised here."""
-        return Path(ensure_tuple(data)[0])
+    def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> tuple[Path, ...]:
+        """Only names the files: :class:`monai.transforms.LoadImage` hides what is raised here."""
+        return tuple(Path(name) for name in ensure_tuple(data))
 
-    def get_data(self, img: Path) -> tuple[np.ndarray, dict[str, Any]]:
-        """Reads the file.
+    def get_data(self, img: Path | Sequence[Path]) -> tuple[np.ndarray, dict[str, Any]]:
+        """Reads the case.
 
         Args:
-            img: the path.
+            img: a file, a folder that holds one DICOM series, or the files of a DICOM series.
 
         Returns:
             The array, x first, and MONAI's metadata.
@@ -63,73 +68,97 @@ class CaseReader(ImageReader):
         Raises:
             ImageError: if there is no such file, it cannot be read as an image, or its pixels cannot be used.
         """
-        array, meta = self._read(img)
-        if array.size == 0:
-            raise ImageError(img, "the image has no pixels; leave it out or export it again.")
-        if not np.isfinite(array).all():
-            raise ImageError(img, _NOT_FINITE)
-        if not self.allow_constant and array.min() == array.max():
-            raise ImageError(img, "every pixel has the same value, so there is nothing to see; leave the image out.")
-        return array, {key: value for key, value in meta.items() if "|" not in str(key)}
-
-    @staticmethod
-    def _read(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
-        if not path.exists():
-            raise ImageError(path, "there is no such file.")
-        if path.is_file() and path.stat().st_size == 0:
-            raise ImageError(path, "the file is empty; copy it again or leave it out.")
-        is_picture = path.name.lower().endswith(_PICTURES)
-        reader = PILReader(converter=_plain) if is_picture else ITKReader()
+        paths = [Path(path) for path in ensure_tuple(img)]
+        case = paths[0] if len(paths) == 1 else _common_folder(paths)
+        if case.is_dir() and len(paths) == 1:
+            paths = _series_files(case)
+        for path in paths:
+            _check_file(path)
         try:
-            array, meta = reader.get_data(reader.read(path))
-            if path.name.lower().endswith(_NIFTI):
-                _check_nifti(path, meta)
+            array, affine = read_series(paths, case) if len(paths) > 1 else _read(paths[0])
         except ImageError:
             raise
-        except PermissionError as error:
-            raise ImageError(path, "there is no permission to read the file.") from error
         except Exception as error:
             # PIL and ITK raise everything from SyntaxError to RuntimeError for a damaged file.
-            raise ImageError(path, "the file is damaged or not an image; copy it again or leave it out.") from error
-        if is_picture:
-            # As ITK and Slicer place a picture: x to the patient's left, y to the back, pixels of one millimetre.
-            meta[MetaKeys.AFFINE] = meta[MetaKeys.ORIGINAL_AFFINE] = np.diag([-1.0, -1.0, 1.0])
+            raise ImageError(case, DAMAGED) from error
+        self._check_pixels(array, case)
+        check_axes(affine, case)
         # torch takes numbers in the machine's own byte order only.
-        return array.astype(array.dtype.newbyteorder("="), copy=False), meta
+        return array.astype(array.dtype.newbyteorder("="), copy=False), _metadata(array, affine)
+
+    def _check_pixels(self, array: np.ndarray, case: Path) -> None:
+        if array.size == 0:
+            raise ImageError(case, "the image has no pixels; leave it out or export it again.")
+        least, greatest = array.min(), array.max()  # NaN, if there is one
+        if not np.isfinite([least, greatest]).all():
+            raise ImageError(case, "some pixels are NaN or infinite; replace them or leave the image out.")
+        if not self.allow_constant and least == greatest:
+            raise ImageError(case, "every pixel has the same value, so there is nothing to see; leave the image out.")
 
 
-def _check_nifti(path: Path, meta: Mapping[str, Any]) -> None:
-    """Raises an error for what ITK and MONAI read without a word.
+def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The array and its affine, (3, 3) or (4, 4)."""
+    name = path.name.lower()
+    if may_be_dicom(path):
+        return read_dicom(path)
+    if is_picture(path):
+        reader = PILReader(converter=_plain)
+        return reader.get_data(reader.read(path))[0], _PICTURE_AFFINE
+    return read_nifti(path) if name.endswith(_NIFTI) else read_by_itk(path)
 
-    ITK makes zero the voxels that the file lacks, or that are no numbers; MONAI takes several volumes for channels.
-    """
-    sides = [int(meta[f"dim[{axis}]"]) for axis in range(1, int(meta["dim[0]"]) + 1)]
-    if math.prod(sides[3:]) > 1:
-        raise ImageError(
-            path, f"the file holds {math.prod(sides[3:])} volumes; save the one to look at in a file of its own."
-        )
-    bytes_each = int(meta["bitpix"]) // 8
-    is_floating_point = meta["datatype"] in ("16", "64")
-    with path.open("rb") as raw:
-        is_compressed = raw.read(2) == b"\x1f\x8b"
-        raw.seek(0)
-        file = gzip.GzipFile(fileobj=raw) if is_compressed else raw
-        byte_order = "<" if int.from_bytes(file.read(4), "little") == 348 else ">"  # a header begins with its length
-        file.seek(int(float(meta["vox_offset"])))
-        left = math.prod(sides) * bytes_each
-        while left > 0:
-            voxels = file.read(min(left, _CHUNK))
-            if len(voxels) < min(left, _CHUNK):
-                raise EOFError(f"{left - len(voxels)} bytes are missing.")
-            if is_floating_point and not np.isfinite(np.frombuffer(voxels, f"{byte_order}f{bytes_each}")).all():
-                raise ImageError(path, _NOT_FINITE)
-            left -= len(voxels)
+
+def _series_files(folder: Path) -> list[Path]:
+    """The DICOM files of a folder, whatever is wrong with them, without those that hold no image."""
+    paths = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    series, others = find_series(paths)
+    files = [path for one in series for path in one.slices + one.images]
+    # What claims to be DICOM and cannot be read may be a slice of it.
+    unknown = set(paths) - set(files) - set(others)
+    files += sorted(path for path in unknown if may_be_dicom(path))
+    if not files:
+        raise ImageError(folder, "this folder holds no DICOM series; give it a series, or give its images one by one.")
+    return files
+
+
+def _check_file(path: Path) -> None:
+    """Refuses what libraries would give all kinds of errors for."""
+    if not path.exists():
+        if path.is_symlink():
+            raise ImageError(path, "this is a symbolic link that leads nowhere; mend it or leave it out.")
+        raise ImageError(path, "there is no such file.")
+    if not path.is_file():
+        raise ImageError(path, "this is no file that can be read; leave it out.")
+    if path.stat().st_size == 0:
+        raise ImageError(path, "the file is empty; copy it again or leave it out.")
+    if not os.access(path, os.R_OK):  # ITK does not tell
+        raise ImageError(path, "there is no permission to read the file.")
+
+
+def _common_folder(paths: Sequence[Path]) -> Path:
+    return Path(os.path.commonpath([path.parent for path in paths]))
+
+
+def _metadata(array: np.ndarray, affine: np.ndarray) -> dict[str, Any]:
+    """What MONAI needs to know of an array."""
+    num_axes = len(affine) - 1
+    return {
+        MetaKeys.AFFINE: affine.copy(),
+        MetaKeys.ORIGINAL_AFFINE: affine.copy(),
+        MetaKeys.SPACE: SpaceKeys.RAS,
+        MetaKeys.SPATIAL_SHAPE: np.array(array.shape[:num_axes]),
+        MetaKeys.ORIGINAL_CHANNEL_DIM: -1 if array.ndim > num_axes else float("nan"),
+    }
 
 
 def _plain(image: Image.Image) -> Image.Image:
     if image.mode in _PLAIN_MODES:
         return image
     return image.convert("L" if image.mode in ("1", "LA", "La") else "RGB")
+
+
+def is_picture(path: Path) -> bool:
+    """Whether the name ends as that of a picture does: no volume, no DICOM."""
+    return path.name.lower().endswith(_PICTURES)
 
 
 def is_image(path: Path) -> bool:
@@ -143,14 +172,3 @@ def stem(path: Path) -> str:
         if path.name.lower().endswith(suffix):
             return path.name[: -len(suffix)]
     return path.stem
-
-
-def find_images(folder: Path) -> list[Path]:
-    """All images in a folder and the folders in it, sorted by path; hidden files are left out."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file()
-        and is_image(path)
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )

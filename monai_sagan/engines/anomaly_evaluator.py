@@ -7,13 +7,14 @@ from itertools import groupby
 from typing import Any
 
 import torch
+from monai.data import MetaTensor
 from monai.engines import Evaluator
 from monai.inferers import Inferer
 from monai.utils import CommonKeys, convert_to_dst_type, convert_to_tensor
 from torch import nn
 from torch.utils.data import DataLoader
 
-from monai_sagan.errors import explain
+from monai_sagan.errors import UserError, causes_of, explain
 
 __all__ = ["AnomalyEvaluator"]
 
@@ -21,10 +22,11 @@ __all__ = ["AnomalyEvaluator"]
 class AnomalyEvaluator(Evaluator):
     """Restores cases and maps their anomalies.
 
-    A batch is a list of cases as :class:`~monai_sagan.data.CaseDataset` gives them; neighbours of one size pass the
-    inferer together. ``state.output`` is the list of finished cases: each with what the inferer and the postprocessing
-    added, or with an ``error``, a sentence that begins with the file's name. What the postprocessing raises ends the
-    run: results that cannot be written concern every case.
+    A batch is a list of cases as :class:`~monai_sagan.data.CaseDataset` gives them; neighbouring pictures of one size
+    pass the inferer together, volumes alone. ``state.output`` is the list of finished cases: each with what the inferer
+    and the postprocessing added, or with an ``error``, a sentence that begins with the file's name; cases without an
+    image, of which there is a result already or a warning to tell, are passed on. An error of the operating system in
+    the postprocessing ends the run: results that cannot be written concern every case.
 
     Args:
         device: where the network is.
@@ -56,32 +58,56 @@ class AnomalyEvaluator(Evaluator):
         finished: list[dict[str, Any]] = []
         for shape, group in groupby(batchdata, key=_shape):
             cases = list(group)
-            finished += cases if shape is None else self._restore(cases)
+            if shape is None:
+                finished += cases
+            elif len(shape) == _VOLUME:
+                finished += [case for alone in cases for case in self._restore([alone])]
+            else:
+                finished += self._restore(cases)
+        batchdata.clear()  # the engine keeps the batch, and so its volumes, while the next one is read
         return finished
 
     def _restore(self, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
         images = [case[CommonKeys.IMAGE] for case in cases]
         try:
-            outputs = self.inferer(
-                torch.stack([convert_to_tensor(image, track_meta=False) for image in images]), self.network
-            )
+            outputs = self.inferer(_batch(images), self.network)
         except ValueError as error:  # the images do not suit the network
             return [_failed(case, explain(error)) for case in cases]
+        plain = {key: convert_to_tensor(value, track_meta=False) for key, value in outputs.items()}
         return [
-            # A stack has no metadata: each result takes its own image's.
-            self._complete(case, {key: convert_to_dst_type(value[index], image)[0] for key, value in outputs.items()})
+            # Each result takes its own image's metadata.
+            self._complete(case, {key: convert_to_dst_type(value[index], image)[0] for key, value in plain.items()})
             for index, (case, image) in enumerate(zip(cases, images))
         ]
 
     def _complete(self, case: dict[str, Any], results: dict[str, torch.Tensor]) -> dict[str, Any]:
         if not all(bool(result.isfinite().all()) for result in results.values()):
             return _failed(case, "the network restores it to what is no number; its weights cannot be used.")
-        return case | results if self.finish is None else self.finish(case | results)
+        try:
+            return case | results if self.finish is None else self.finish(case | results)
+        except RuntimeError as error:  # which MONAI makes of whatever a transform raises
+            if not isinstance(causes_of(error)[-1], UserError):
+                raise
+            return _failed(case, explain(error))
+
+
+_VOLUME = 4  # axes, with the channels'
 
 
 def _shape(case: dict[str, Any]) -> tuple[int, ...] | None:
-    return None if "error" in case else tuple(case[CommonKeys.IMAGE].shape)
+    image = case.get(CommonKeys.IMAGE)
+    return None if image is None or "error" in case else tuple(image.shape)
+
+
+def _batch(images: list[torch.Tensor]) -> torch.Tensor:
+    """Images as a batch; one alone is not copied, and keeps its geometry."""
+    if len(images) == 1:
+        image = images[0]
+        alone = convert_to_tensor(image, track_meta=False)[None]
+        return MetaTensor(alone, affine=image.affine) if isinstance(image, MetaTensor) else alone
+    return torch.stack([convert_to_tensor(image, track_meta=False) for image in images])
 
 
 def _failed(case: dict[str, Any], reason: str) -> dict[str, Any]:
-    return {"path": case["path"], "error": f"{case['path']}: {reason}"}
+    error = reason if case["path"] in reason else f"{case['path']}: {reason}"
+    return {key: case[key] for key in ("path", "name") if key in case} | {"error": error}

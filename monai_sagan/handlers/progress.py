@@ -46,7 +46,8 @@ class TrainingProgress:
 class CaseProgress:
     """Reports the cases of an :class:`~monai_sagan.engines.AnomalyEvaluator`, and counts them.
 
-    After the run ``engine.state.metrics`` holds ``num_done`` and ``num_failed``.
+    A case that takes long is reported in parts. After the run ``engine.state.metrics`` holds ``num_done``,
+    ``num_skipped`` (those that were finished before) and ``num_failed``.
 
     Args:
         kind: ``bar``, ``json`` or ``none``.
@@ -54,6 +55,7 @@ class CaseProgress:
 
     def __init__(self, kind: ProgressKind = "bar") -> None:
         self.reporter = make_reporter(kind)
+        self.counts = {"num_done": 0, "num_skipped": 0, "num_failed": 0}
 
     def attach(self, engine: Engine) -> None:
         """Attaches to an evaluator whose output is a list of cases."""
@@ -63,24 +65,35 @@ class CaseProgress:
         engine.add_event_handler(Events.EXCEPTION_RAISED, _stop, self.reporter)
 
     def _start(self, engine: Any) -> None:
-        engine.state.metrics |= {"num_done": 0, "num_failed": 0}
-        self.reporter.start(len(engine.data_loader.dataset), "Images")
+        self.counts = dict.fromkeys(self.counts, 0)
+        engine.inferer.on_progress = self._report_part
+        self.reporter.start(sum("warning" not in case for case in engine.data_loader.dataset.data), "Images")
+
+    def _report_part(self, share: float) -> None:
+        if share < 1:  # the case itself is reported when its result is written
+            self.reporter.progress(sum(self.counts.values()) + share)
 
     def _report(self, engine: Any) -> None:
-        counts = engine.state.metrics
         for case in engine.state.output:
+            if "warning" in case:
+                self.reporter.warning(case["warning"])
+                continue
             if "error" in case:
-                counts["num_failed"] += 1
+                self.counts["num_failed"] += 1
                 self.reporter.error(case["error"])
+            elif "is_skipped" in case:
+                self.counts["num_skipped"] += 1
             else:
-                counts["num_done"] += 1
-                if "result" in case:
-                    self.reporter.result(case["result"])
-            self.reporter.progress(counts["num_done"] + counts["num_failed"])
+                self.counts["num_done"] += 1
+                for warning in case.get("result", {}).get("warnings", []):
+                    self.reporter.warning(f"{case['path']}: {warning}")
+            if "result" in case:
+                self.reporter.result(case["result"])
+            self.reporter.progress(sum(self.counts.values()))
 
-    def _done(self, engine: Engine) -> None:
-        counts = engine.state.metrics
-        self.reporter.done(num_done=counts["num_done"], num_failed=counts["num_failed"])
+    def _done(self, engine: Any) -> None:
+        engine.state.metrics |= self.counts
+        self.reporter.done(**self.counts)
 
 
 def _stop(engine: Engine, error: BaseException, reporter: Reporter) -> None:

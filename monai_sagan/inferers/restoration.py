@@ -2,49 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from monai.inferers import Inferer
+from monai.data import MetaTensor
+from monai.data.utils import dense_patch_slices
+from monai.inferers import Inferer, sliding_window_inference
 from monai.utils import convert_to_dst_type, convert_to_tensor
 
-from monai_sagan.transforms import resize
+from monai_sagan.transforms import SliceLayout, check_slice_direction, has_foreground, resize
 
 __all__ = ["RestorationInferer"]
+
+# Below the patches' own grid there is no detail left to judge.
+_SMALLEST_SIDE = 16
 
 
 class RestorationInferer(Inferer):
     """Restores images of any size by a network that works at one size.
 
-    Images are brought to the network's grid, restored there in batches, and compared there: the map is half the
-    absolute difference, as published. Map and difference are then brought back to the image's own grid; the restored
-    image is the image with the difference put on, so that what the network left alone keeps its detail.
+    By a network in 2D, pictures and the slices of volumes: they are brought to the network's grid, restored there in
+    batches, and compared there; the map is half the absolute difference, as published. Map and difference are then
+    brought back to the picture's own grid; the restored image is the image with the difference put on, so that what
+    the network left alone keeps its detail. Slices are turned as :class:`~monai_sagan.transforms.SliceLayout` has it,
+    so a volume gives the same map whichever way its voxels lie in the file.
 
-    A volume is worked through slice by slice by a network in 2D, and as a whole by one in 3D.
+    By a network in 3D, volumes at their own resolution, in windows of the network's size that overlap by half and are
+    blended; the map is half the absolute difference of the volume and what it was restored to.
 
     Args:
         image_size: the network's size, rows first; its length says whether the network works in 2D or 3D.
-        slice_axis: spatial axis along which a volume is a stack of slices.
-        batch_size: images, or slices, that pass the network at once.
+        slice_direction: along which a volume is a stack of slices, see
+            :func:`~monai_sagan.transforms.find_slice_axis`.
+        batch_size: pictures, slices or windows that pass the network at once.
+        background: in volumes, slices, windows and patches with nothing above this value are not computed: the
+            restored image is the image there, and the map zero. The network gets it as a keyword argument. None to
+            compute everything.
         amp: whether CUDA devices compute in bfloat16; others always compute in 32 bits, where it is faster.
         device: where to compute; by default where the network is.
+
+    Raises:
+        SettingError: if there is no such slice direction.
+
+    Attributes:
+        on_progress: called with the share of the inputs that is done, in (0, 1], after every batch of a volume.
     """
 
     def __init__(
         self,
         image_size: Sequence[int],
-        slice_axis: int = -1,
+        slice_direction: str | int = "acquisition",
         batch_size: int = 16,
+        background: float | None = None,
         amp: bool = True,
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
         self.image_size = [int(side) for side in image_size]
-        self.slice_axis = slice_axis
-        self.batch_size = batch_size
+        check_slice_direction(slice_direction)
+        self.slice_direction = slice_direction
+        self.batch_size = max(1, int(batch_size))
+        self.background = background
         self.amp = amp
         self.device = device
+        self.on_progress: Callable[[float], None] | None = None
 
     def __call__(
         self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
@@ -52,7 +74,8 @@ class RestorationInferer(Inferer):
         """Restores a batch.
 
         Args:
-            inputs: (B, C, *spatial) in [-1, 1], x first, with one axis more than the network's or as many.
+            inputs: (B, C, *spatial) in [-1, 1], x first; two or three spatial axes for a network in 2D, three for one
+                in 3D. A MetaTensor's affine says how slices are turned.
             network: maps (N, C, *image_size), rows first, to restorations of the same shape.
             *args: passed to the network.
             **kwargs: passed to the network.
@@ -63,63 +86,161 @@ class RestorationInferer(Inferer):
 
         Raises:
             ValueError: if the number of axes does not suit the network, or an image is smaller than 16 pixels along
-                an axis that the network sees.
+                an axis that a network in 2D sees.
         """
         images = convert_to_tensor(inputs, track_meta=False, dtype=torch.float32)
-        planes, restack = self._planes(images)
-        smallest = min(planes.shape[2:])
-        if smallest < _SMALLEST_SIDE:
-            raise ValueError(
-                f"the image has only {smallest} pixels along one side; at least {_SMALLEST_SIDE} are needed."
-            )
+        dims, axes = len(self.image_size), images.dim() - 2
+        if axes not in (dims, 3) or axes < 2:
+            raise ValueError(f"an image with {axes} axes does not suit a network that works in {dims}D.")
+        restored, anomaly_map = torch.empty_like(images), torch.empty_like(images)
+        run = _Run(self, network, args, kwargs, images, is_volume=axes == 3)
         with torch.inference_mode():
-            pairs = [
-                self._restore(chunk, network, *args, **kwargs) for chunk in planes.split(max(1, int(self.batch_size)))
-            ]
-        restored, anomaly_map = (restack(torch.cat(parts)) for parts in zip(*pairs))
+            if axes == 2:
+                self._restore_slices(*(tensor.transpose(2, 3) for tensor in (images, restored, anomaly_map)), run)
+            else:
+                for item, volume in enumerate(images):
+                    layout = SliceLayout.of(
+                        _with_affine(volume, inputs, item), "axial" if dims == 3 else self.slice_direction
+                    )
+                    run.item = item
+                    self._restore_volume(volume, restored[item], anomaly_map[item], layout, run)
         return {
             "pred": convert_to_dst_type(restored, inputs, dtype=torch.float32)[0],
             "anomaly_map": convert_to_dst_type(anomaly_map, inputs, dtype=torch.float32)[0],
         }
 
-    def _planes(self, images: torch.Tensor) -> tuple[torch.Tensor, Callable[[torch.Tensor], torch.Tensor]]:
-        """Images as the network sees them, axes reversed, and how to undo it."""
-        dims, spatial = len(self.image_size), images.dim() - 2
-        reverse = [0, 1, *range(dims + 1, 1, -1)]
-        if spatial == dims:
-            return images.permute(reverse), lambda planes: planes.permute(reverse)
-        if spatial != dims + 1 or dims != 2:
-            raise ValueError(f"an image with {spatial} axes does not suit a network that works in {dims}D.")
-        axis = 2 + self.slice_axis % spatial
-        stack = images.movedim(axis, 1)
-        count = stack.shape[:2]
+    def _restore_volume(
+        self,
+        volume: torch.Tensor,
+        restored: torch.Tensor,
+        anomaly_map: torch.Tensor,
+        layout: SliceLayout,
+        run: _Run,
+    ) -> None:
+        """Restores a volume (C, *spatial) into two tensors of the same shape."""
+        if len(self.image_size) == 2:
+            self._restore_slices(*map(layout.view, (volume, restored, anomaly_map)), run, turn=layout.turn)
+        else:
+            restored.copy_(layout.undo_upright(self._restore_windows(layout.upright(volume), run)))
+            torch.sub(restored, volume, out=anomaly_map).abs_().div_(2)
 
-        def restack(planes: torch.Tensor) -> torch.Tensor:
-            return planes.permute(reverse).unflatten(0, count).movedim(1, axis)
+    def _restore_slices(
+        self,
+        slices: torch.Tensor,
+        restored: torch.Tensor,
+        anomaly_map: torch.Tensor,
+        run: _Run,
+        turn: Callable[[torch.Tensor], torch.Tensor] = lambda slices: slices,
+    ) -> None:
+        """Restores slices (N, C, rows, columns) into two tensors of the same shape; ``turn`` as they are seen."""
+        smallest = min(slices.shape[2:])
+        if smallest < _SMALLEST_SIDE:
+            raise ValueError(
+                f"the image has only {smallest} pixels along one side; at least {_SMALLEST_SIDE} are needed."
+            )
+        shown = torch.arange(len(slices), device=slices.device)
+        if run.background is not None:
+            shown = shown[has_foreground(slices, run.background)]
+            restored.copy_(slices)
+            anomaly_map.zero_()
+        done = 0
+        for chosen in shown.split(self.batch_size) if len(shown) else ():
+            new, changed = self._compare(turn(slices[chosen]).to(run.device), run)
+            restored[chosen], anomaly_map[chosen] = (turn(part).to(restored.device) for part in (new, changed))
+            done += len(chosen)
+            run.tell(done / len(shown))
 
-        return stack.flatten(0, 1).permute(reverse), restack
-
-    def _restore(
-        self, planes: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        home = planes.device
-        device = torch.device(self.device) if self.device is not None else _device_of(network, home)
-        planes = planes.to(device)
-        small = resize(planes, self.image_size)
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.amp and device.type == "cuda"):
-            restored = network(small, *args, **kwargs)
-        change = restored.float() - small
+    def _compare(self, pictures: torch.Tensor, run: _Run) -> tuple[torch.Tensor, torch.Tensor]:
+        """Restores pictures (N, C, rows, columns), and maps what changed."""
+        small = resize(pictures, self.image_size)
+        change = run(small) - small
         anomaly_map = change.abs() / 2
-        size = list(planes.shape[2:])
+        size = list(pictures.shape[2:])
         if size != self.image_size:
             change, anomaly_map = resize(change, size), resize(anomaly_map, size)
-        return (planes + change).clamp(-1, 1).to(home), anomaly_map.to(home)
+        return (pictures + change).clamp_(-1, 1), anomaly_map
+
+    def _restore_windows(self, volume: torch.Tensor, run: _Run) -> torch.Tensor:
+        """Restores a volume (C, slices, rows, columns) window by window."""
+        sides = [max(side, window) for side, window in zip(volume.shape[1:], self.image_size)]
+        total = len(dense_patch_slices(sides, self.image_size, [window // 2 for window in self.image_size]))
+        done = 0
+
+        def restore(windows: torch.Tensor) -> torch.Tensor:
+            nonlocal done
+            restored = windows.clone()
+            shown = torch.arange(len(windows), device=windows.device)
+            if run.background is not None:
+                shown = shown[has_foreground(windows, run.background)]
+            if len(shown):
+                restored[shown] = run(windows[shown])
+            done += len(windows)
+            run.tell(done / total)
+            return restored
+
+        return sliding_window_inference(
+            volume[None],
+            self.image_size,
+            self.batch_size,
+            restore,
+            overlap=0.5,
+            mode="gaussian",
+            cval=-1.0,
+            sw_device=run.device,
+            device=volume.device,
+        )[0]
 
 
-# Below the patches' own grid there is no detail left to judge.
-_SMALLEST_SIDE = 16
+class _Run:
+    """A network with what it is run with.
+
+    Args:
+        inferer: whose settings hold.
+        network: as given to the inferer, with its further arguments.
+        args: passed to the network.
+        kwargs: passed to the network.
+        images: all inputs.
+        is_volume: whether they are volumes, whose background is left out.
+    """
+
+    def __init__(
+        self,
+        inferer: RestorationInferer,
+        network: Callable[..., torch.Tensor],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        images: torch.Tensor,
+        is_volume: bool,
+    ) -> None:
+        self.network = network
+        self.args = args
+        self.background = inferer.background if is_volume else None
+        self.kwargs = dict(kwargs) if self.background is None else {**kwargs, "background": self.background}
+        self.device = _device_of(network, images.device) if inferer.device is None else torch.device(inferer.device)
+        self.amp = inferer.amp and self.device.type == "cuda"
+        self.on_progress = inferer.on_progress if is_volume else None
+        self.items = len(images)
+        self.item = 0
+
+    def __call__(self, pictures: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp):
+            restored = self.network(pictures, *self.args, **self.kwargs)
+        return restored.float()
+
+    def tell(self, share: float) -> None:
+        """Tells that a share of the present item is done."""
+        if self.on_progress is not None:
+            self.on_progress((self.item + share) / self.items)
 
 
 def _device_of(network: Any, default: torch.device) -> torch.device:
     parameters = network.parameters() if isinstance(network, torch.nn.Module) else iter(())
     return next((parameter.device for parameter in parameters), default)
+
+
+def _with_affine(volume: torch.Tensor, inputs: torch.Tensor, item: int) -> torch.Tensor:
+    """One volume of the inputs, with its geometry if they have any."""
+    if not isinstance(inputs, MetaTensor):
+        return volume
+    affine = inputs.affine
+    return MetaTensor(volume, affine=affine if affine.dim() == 2 else affine[item])

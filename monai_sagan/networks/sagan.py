@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from typing import Optional
 
 import torch
 from monai.networks.blocks import Convolution
@@ -29,12 +31,10 @@ class _PatchCoding(nn.Module):
         self.register_buffer("patch_code", codes, persistent=False)
         self.mix = conv_norm_act(spatial_dims, channels + codes.shape[1], channels, kernel_size=1, affine=False)
 
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        codes: torch.Tensor = self.patch_code.to(features.dtype)  # type: ignore[assignment]
-        images = features.shape[0] // codes.shape[0]
+    def forward(self, features: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        codes: torch.Tensor = self.patch_code.to(features.dtype)[places]
         sides = [features.shape[2 + axis] for axis in range(codes.dim() - 2)]
-        planes = codes.repeat([images] + [1] * (codes.dim() - 1)).expand([-1, -1] + sides)
-        return self.mix(torch.cat([features, planes], dim=1))
+        return self.mix(torch.cat([features, codes.expand([-1, -1] + sides)], dim=1))
 
 
 class SAGANGenerator(nn.Module):
@@ -80,6 +80,7 @@ class SAGANGenerator(nn.Module):
         if len(grid) != spatial_dims or min(grid) < 1:
             raise SettingError(f"patch_grid must be {spatial_dims} numbers of at least 1, not {patch_grid}.")
         self.patch_grid = [int(n) for n in grid]
+        self.num_patches = math.prod(self.patch_grid)
         self.pass_through = float(pass_through)
 
         dims, width = spatial_dims, base_channels
@@ -109,11 +110,13 @@ class SAGANGenerator(nn.Module):
         self.fuse_sides = FusingBlock(dims, 3 * width, width)
         self.head = Convolution(dims, width, in_channels, kernel_size=7, bias=False, conv_only=True)
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
+    def forward(self, image: torch.Tensor, background: Optional[float] = None) -> torch.Tensor:  # noqa: UP045
         """Restores images.
 
         Args:
             image: (B, C, *spatial), in [-1, 1].
+            background: patches without a pixel above it are given back as they are, and cost nothing; None to restore
+                all, as published.
 
         Returns:
             The restored images, of the same shape, in (-1, 1).
@@ -124,17 +127,28 @@ class SAGANGenerator(nn.Module):
         if not torch.jit.is_scripting():
             self._check_size(image)
         patches = split_patches(image, self.patch_grid)
-        output = self._change(patches)
+        places = torch.arange(self.num_patches, device=image.device).repeat(image.shape[0])
+        if background is None:
+            return join_patches(self._restore(patches, places), self.patch_grid)
+        shown = (patches.flatten(1).amax(dim=1) > background).nonzero()[:, 0]
+        restored = patches.clone()
+        if shown.shape[0] > 0:
+            restored[shown] = self._restore(patches[shown], places[shown])
+        return join_patches(restored, self.patch_grid)
+
+    def _restore(self, patches: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        """Restores patches (N, C, *patch) that lie at certain places (N,) of the grid."""
+        output = self._change(patches, places)
         if self.training and self.pass_through > 0.0:
             kept = torch.bernoulli(torch.full_like(output[:, :1], 1.0 - self.pass_through))
             output = kept * output + (1.0 - kept) * patches
-        return join_patches(torch.tanh(output + patches), self.patch_grid)
+        return torch.tanh(output + patches)
 
-    def _change(self, patches: torch.Tensor) -> torch.Tensor:
+    def _change(self, patches: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
         """What is added to the patches, before tanh."""
-        skip1 = self.code1(self.down1(self.stem(patches)))
-        skip2 = self.code2(self.down2(skip1))
-        bottom = self.bottleneck(self.code3(self.down3(skip2)))
+        skip1 = self.code1(self.down1(self.stem(patches)), places)
+        skip2 = self.code2(self.down2(skip1), places)
+        bottom = self.bottleneck(self.code3(self.down3(skip2), places))
         level1 = self.up1(self.fuse1(torch.cat([bottom, self.gate1(bottom, bottom)], dim=1)))
         level2 = self.up2(self.fuse2(torch.cat([level1, self.gate2(level1, skip2)], dim=1)))
         level3 = self.up3(self.fuse3(torch.cat([level2, self.gate3(level2, skip1)], dim=1)))

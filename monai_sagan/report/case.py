@@ -14,6 +14,8 @@ __all__ = ["EvaluatedCase"]
 class EvaluatedCase:
     """One image of a test set, with what the model made of it. Arrays are (H, W), rows first, all of one shape.
 
+    Of a volume these are one slice, and pixel measures are made of all of them.
+
     Args:
         name: shown to the reader, most often the file's name.
         label: 0 for healthy, 1 for anomalous.
@@ -22,6 +24,8 @@ class EvaluatedCase:
         restored: the healthy image that the network made of it, in [-1, 1].
         anomaly_map: half the absolute difference of the two, or what was made of that; at least 0.
         mask: true where the lesion is; None where nobody outlined it. May be None for a healthy image, which has none.
+        stack_map: of a volume, the maps of all slices, (N, H, W).
+        stack_mask: of a volume, the masks of all slices, (N, H, W); None as for `mask`.
 
     Raises:
         ValueError: if the label is neither 0 nor 1, the score or an array is not finite, arrays are not (H, W) of one
@@ -35,6 +39,8 @@ class EvaluatedCase:
     restored: np.ndarray
     anomaly_map: np.ndarray
     mask: np.ndarray | None = None
+    stack_map: np.ndarray | None = None
+    stack_mask: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.label not in (0, 1):
@@ -61,4 +67,14 @@ class EvaluatedCase:
     @property
     def has_lesion(self) -> bool:
         """Whether a lesion is outlined."""
-        return self.mask is not None and bool(np.any(self.mask))
+        return self.measured_mask is not None and bool(np.any(self.measured_mask))
+
+    @property
+    def measured_map(self) -> np.ndarray:
+        """The map that pixel measures are made of: the whole volume's, where it is one."""
+        return self.anomaly_map if self.stack_map is None else self.stack_map
+
+    @property
+    def measured_mask(self) -> np.ndarray | None:
+        """The mask that goes with `measured_map`."""
+        return self.mask if self.stack_map is None else self.stack_mask

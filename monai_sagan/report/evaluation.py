@@ -44,7 +44,7 @@ def evaluation_metrics(
         raise ValueError("There is no case to evaluate.")
     labels = [case.label for case in cases]
     num_anomalous = labels.count(1)
-    measured = [case for case in cases if case.label == 0 or case.mask is not None]
+    measured = [case for case in cases if case.label == 0 or case.measured_mask is not None]
     num_outlined = len(measured) - labels.count(0)
     metrics: dict[str, Any] = {
         "num_healthy": len(cases) - num_anomalous,
@@ -79,8 +79,11 @@ def evaluation_metrics(
         )
 
     if any(case.has_lesion for case in measured):
-        maps = [case.anomaly_map for case in measured]
-        masks = [np.zeros(case.image.shape, dtype=bool) if case.mask is None else case.mask for case in measured]
+        maps = [case.measured_map for case in measured]
+        masks = [
+            np.zeros(case.measured_map.shape, dtype=bool) if case.measured_mask is None else case.measured_mask
+            for case in measured
+        ]
         metrics["pixel_average_precision"] = pixel_average_precision(maps, masks)
         metrics["lesion_pixel_share"] = sum(int(mask.sum()) for mask in masks) / sum(mask.size for mask in masks)
         if pixel_threshold is not None:

@@ -15,7 +15,7 @@ from monai_sagan.report.case import EvaluatedCase
 from monai_sagan.report.evaluation import evaluation_metrics
 from monai_sagan.report.overview import draw_cases
 from monai_sagan.report.page import write_report
-from monai_sagan.transforms import resize
+from monai_sagan.transforms import SliceLayout, resize
 
 __all__ = ["EvaluationReport"]
 
@@ -58,7 +58,7 @@ class EvaluationReport:
             if "error" in case:
                 self.failed.append(case["error"])
             elif case.get("role") == "reference":
-                self.reference.append(_picture(case, "anomaly_map"))
+                self.reference.append(_slices(case, "anomaly_map"))
             else:
                 try:
                     self.cases.append(_evaluated(case))
@@ -85,25 +85,36 @@ def _evaluated(case: dict[str, Any]) -> EvaluatedCase:
     sizes = [" x ".join(map(str, case[key].shape[1:])) for key in ("image", "mask") if key in case]
     if len(set(sizes)) > 1:  # said before they are shrunk, after which they may have one size
         raise ValueError(f"the image has {sizes[0]} pixels, but its mask has {sizes[1]}.")
-    mask = _picture(case, "mask") >= 0.5 if "mask" in case else None
+    stacks = {key: _slices(case, key) for key in ("image", "pred", "anomaly_map", "mask") if key in case}
+    shown = {key: stack[_highest(case)] for key, stack in stacks.items()}
+    is_volume = case["slice_axis"] is not None
     return EvaluatedCase(
         name=case.get("name") or Path(case["path"]).name,
         label=int(case["label"]),
         score=case["anomaly_score"],
-        image=_picture(case, "image"),
-        restored=_picture(case, "pred"),
-        anomaly_map=_picture(case, "anomaly_map"),
-        mask=mask,
+        image=shown["image"],
+        restored=shown["pred"],
+        anomaly_map=shown["anomaly_map"],
+        mask=shown["mask"] >= 0.5 if "mask" in shown else None,
+        stack_map=stacks["anomaly_map"] if is_volume else None,
+        stack_mask=stacks["mask"] >= 0.5 if is_volume and "mask" in stacks else None,
     )
 
 
-def _picture(case: dict[str, Any], key: str) -> np.ndarray:
-    """An image (1, *spatial) of a case as a picture (H, W), rows first; of a volume, the slice that scores highest."""
-    image = convert_to_tensor(case[key], track_meta=False, dtype=torch.float32)[0]
-    if image.dim() == 3:
-        image = image.select(case["slice_axis"], int(np.argmax(case["slice_scores"])))
-    image = image.T
-    longest = max(image.shape)
+def _highest(case: dict[str, Any]) -> int:
+    """The slice of a volume that scores highest; the only one of a picture."""
+    return int(np.argmax(case["slice_scores"])) if case["slice_axis"] is not None else 0
+
+
+def _slices(case: dict[str, Any], key: str) -> np.ndarray:
+    """An image (1, *spatial) of a case as pictures (N, H, W), rows first, not too large: one, or a volume's slices."""
+    image = convert_to_tensor(case[key], track_meta=False, dtype=torch.float32)
+    if case["slice_axis"] is None:
+        slices = image.transpose(1, 2)[None]
+    else:
+        layout = SliceLayout.of(case["anomaly_map"], case["slice_axis"])
+        slices = layout.turn(layout.view(image))
+    longest = max(slices.shape[2:])
     if longest > _LONGEST_SIDE:
-        image = resize(image[None, None], [max(1, side * _LONGEST_SIDE // longest) for side in image.shape])[0, 0]
-    return image.numpy()
+        slices = resize(slices, [max(1, side * _LONGEST_SIDE // longest) for side in slices.shape[2:]])
+    return slices[:, 0].numpy()

@@ -15,13 +15,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from monai.data import MetaTensor
 from monai.transforms import LoadImage
+from monai.utils import convert_to_tensor
 
 from monai_sagan.data import CaseReader
 from monai_sagan.files import write_whole
 from monai_sagan.report.case import EvaluatedCase
 from monai_sagan.report.gallery import choose_gallery
 from monai_sagan.report.pictures import common_scale, grey_pixels, map_pixels, map_scale, outline_segments
-from monai_sagan.transforms import Greyscale, ScaleToNetworkRange
+from monai_sagan.transforms import Greyscale, ScaleToNetworkRange, SliceLayout
 
 __all__ = ["draw_cases", "draw_volume"]
 
@@ -139,8 +140,11 @@ def draw_volume(
         OSError: if the picture cannot be written.
     """
     image = _read(volume)
-    stacks = [_stack(ScaleToNetworkRange()(image), slice_axis)]
-    stacks += [_stack(_read(file), slice_axis) for file in (anomaly_map, restored) if file is not None]
+    if image.dim() != 4:
+        raise ValueError(f"An image with {image.dim() - 1} axes is no volume.")
+    layout = SliceLayout.of(image, slice_axis)
+    volumes = [ScaleToNetworkRange()(image), *(_read(file) for file in (anomaly_map, restored) if file is not None)]
+    stacks = [layout.turn(layout.view(convert_to_tensor(each, track_meta=False)))[:, 0].numpy() for each in volumes]
     if any(stack.shape != stacks[0].shape for stack in stacks):
         raise ValueError(f"{volume}, its map and its restored image must be volumes of one size.")
     if len(scores) != len(stacks[0]):
@@ -159,7 +163,7 @@ def draw_volume(
         )
         for index in shown
     ]
-    across, down = (side for axis, side in enumerate(image.pixdim.tolist()) if axis != slice_axis % 3)
+    across, down = (float(image.pixdim[axis]) for axis in (layout.columns, layout.rows))
     scale = map_scale([column.anomaly_map for column in columns])
     with matplotlib.style.context(["default", _STYLE]):
         sheet = _Sheet(columns, _SLICE_WIDTH, below=_CURVE + _CURVE_SCALE, pixel_height=down / across)
@@ -287,14 +291,6 @@ def _read(path: Path) -> MetaTensor:
     """A file's image as the bundles read it, (1, *spatial), x first."""
     image = LoadImage(CaseReader(allow_constant=True), image_only=True, dtype=None, ensure_channel_first=True)(path)
     return cast(MetaTensor, Greyscale()(image))
-
-
-def _stack(volume: Any, slice_axis: int) -> np.ndarray:
-    """The slices of a volume (1, *spatial) as pictures, (slices, H, W), rows first."""
-    array = np.asarray(volume)[0]
-    if array.ndim != 3:
-        raise ValueError(f"An image with {array.ndim} axes is no volume.")
-    return np.moveaxis(array, slice_axis, 0).swapaxes(1, 2)
 
 
 def _show(axes: Axes, pixels: np.ndarray, pixel_height: float) -> None:

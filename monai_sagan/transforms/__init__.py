@@ -1,21 +1,29 @@
 """Transforms: from files to what the networks take, and from what they give to maps and scores."""
 
 from monai_sagan.transforms.anomaly import AnomalyScore, AnomalyScored
+from monai_sagan.transforms.foreground import has_foreground
 from monai_sagan.transforms.greyscale import Greyscale, Greyscaled
 from monai_sagan.transforms.intensity import ScaleToNetworkRange, ScaleToNetworkRanged
-from monai_sagan.transforms.network_grid import ToNetworkGrid, ToNetworkGridd, resize
+from monai_sagan.transforms.network_samples import NetworkSamples, NetworkSamplesd
 from monai_sagan.transforms.pseudo_anomaly import RandPseudoAnomaly, RandPseudoAnomalyd
+from monai_sagan.transforms.resizing import resize
+from monai_sagan.transforms.slices import SLICE_DIRECTIONS, SliceLayout, check_slice_direction, find_slice_axis
 
 __all__ = [
+    "SLICE_DIRECTIONS",
     "AnomalyScore",
     "AnomalyScored",
     "Greyscale",
     "Greyscaled",
+    "NetworkSamples",
+    "NetworkSamplesd",
     "RandPseudoAnomaly",
     "RandPseudoAnomalyd",
     "ScaleToNetworkRange",
     "ScaleToNetworkRanged",
-    "ToNetworkGrid",
-    "ToNetworkGridd",
+    "SliceLayout",
+    "check_slice_direction",
+    "find_slice_axis",
+    "has_foreground",
     "resize",
 ]

@@ -10,6 +10,8 @@ from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_to_tensor
 
+from monai_sagan.transforms.slices import find_slice_axis
+
 __all__ = ["AnomalyScore", "AnomalyScoreD", "AnomalyScoreDict", "AnomalyScored"]
 
 
@@ -19,13 +21,18 @@ class AnomalyScore(Transform):
     A lesion fills few slices of a volume: the mean over all of them would drown it.
 
     Args:
-        slice_axis: spatial axis along which a volume is a stack of slices, or None to take the mean over everything.
+        slice_direction: along which a volume is a stack of slices, see
+            :func:`~monai_sagan.transforms.find_slice_axis`.
     """
 
     backend = [TransformBackends.TORCH]
 
-    def __init__(self, slice_axis: int | None = -1) -> None:
-        self.slice_axis = slice_axis
+    def __init__(self, slice_direction: str | int = "acquisition") -> None:
+        self.slice_direction = slice_direction
+
+    def slice_axis(self, anomaly_map: NdarrayOrTensor) -> int | None:
+        """The spatial axis along which a map (C, *spatial) is a stack of slices; None for a 2D image."""
+        return find_slice_axis(anomaly_map, self.slice_direction) if len(anomaly_map.shape) == 4 else None
 
     def slice_scores(self, anomaly_map: NdarrayOrTensor) -> list[float]:
         """The mean of each slice of a volume's map.
@@ -34,13 +41,13 @@ class AnomalyScore(Transform):
             anomaly_map: (C, *spatial).
 
         Returns:
-            One number a slice, none for a 2D image or where ``slice_axis`` is None.
+            One number a slice, none for a 2D image.
         """
-        values = convert_to_tensor(anomaly_map, track_meta=False, dtype=torch.float32)
-        if self.slice_axis is None or values.dim() < 4:
+        axis = self.slice_axis(anomaly_map)
+        if axis is None:
             return []
-        axis = 1 + self.slice_axis % (values.dim() - 1)
-        return values.mean(dim=[d for d in range(values.dim()) if d != axis]).tolist()
+        values = convert_to_tensor(anomaly_map, track_meta=False, dtype=torch.float32)
+        return values.mean(dim=[d for d in range(values.dim()) if d != 1 + axis]).tolist()
 
     def __call__(self, anomaly_map: NdarrayOrTensor) -> float:
         """Scores one map.
@@ -60,28 +67,30 @@ class AnomalyScore(Transform):
 class AnomalyScored(MapTransform):
     """Adds ``anomaly_score``, ``slice_scores`` and ``slice_axis`` to a dictionary with an anomaly map.
 
-    The axis is None for an image that is no stack of slices.
+    The axis is None for a 2D image.
 
     Args:
         keys: key of the map, one.
-        slice_axis: as in :class:`AnomalyScore`.
+        slice_direction: as in :class:`AnomalyScore`.
         allow_missing_keys: whether an absent key is passed over.
     """
 
     backend = AnomalyScore.backend
 
     def __init__(
-        self, keys: KeysCollection = "anomaly_map", slice_axis: int | None = -1, allow_missing_keys: bool = False
+        self,
+        keys: KeysCollection = "anomaly_map",
+        slice_direction: str | int = "acquisition",
+        allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.score = AnomalyScore(slice_axis)
+        self.score = AnomalyScore(slice_direction)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
         for key in self.key_iterator(d):
             d["slice_scores"] = self.score.slice_scores(d[key])
-            axis = self.score.slice_axis
-            d["slice_axis"] = axis % (len(d[key].shape) - 1) if axis is not None and d["slice_scores"] else None
+            d["slice_axis"] = self.score.slice_axis(d[key])
             d["anomaly_score"] = self.score(d[key])
         return d
 

@@ -2,44 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 
+import numpy as np
 import torch
 from monai.config import KeysCollection, NdarrayOrTensor
-from monai.transforms import MapTransform, ScaleIntensityRange, Transform
-from monai.transforms.utils_pytorch_numpy_unification import percentile
-from monai.utils import TransformBackends
+from monai.transforms import MapTransform, Transform
+from monai.utils import TransformBackends, convert_to_dst_type, convert_to_numpy, convert_to_tensor
 
 from monai_sagan.errors import SettingError
 
 __all__ = ["ScaleToNetworkRange", "ScaleToNetworkRangeD", "ScaleToNetworkRangeDict", "ScaleToNetworkRanged"]
 
+# What lies below this share of the range of an image is air, and the noise in it.
+_AIR = 0.05
+
+# Values of whole numbers of up to 16 bits are counted instead of sorted: ten times as fast, and no copy.
+_COUNTED = ("uint8", "int8", "uint16", "int16")
+_COUNTED_AT_ONCE = 2**22
+
 
 class ScaleToNetworkRange(Transform):
-    """Scales an image to [-1, 1].
+    """Scales an image to [-1, 1]; what lies beyond is clipped.
 
-    8-bit images by their type's range, 0 to 255, as published. All others have no range of their own: their
-    percentiles become -1 and 1, and what lies outside is clipped. Where both percentiles are the same value, as in a
-    plain background with something small on it, the least and the largest value take their place.
+    With a window, by that window, as is usual for Hounsfield units. Without, 8-bit images by their type's range, 0 to
+    255, as published. All others have no range of their own: percentiles of their foreground become -1 and 1, so that
+    neither the amount of air around the patient nor a few hot pixels decide. Foreground is what lies above 5% of the
+    range between the same percentiles of the whole image. Where both percentiles are one value, as in a plain
+    background with something small on it, the least and the largest value take their place.
 
     Args:
         lower: percentile that becomes -1, in [0, 100].
         upper: percentile that becomes 1, in [0, 100].
+        window: the values that become -1 and 1, in the image's units; None to find them by percentiles.
 
     Raises:
-        SettingError: if they do not grow, or lie outside of [0, 100].
+        SettingError: if percentiles do not grow or lie outside of [0, 100], or the window is no two growing numbers.
     """
 
     backend = [TransformBackends.TORCH, TransformBackends.NUMPY]
 
-    def __init__(self, lower: float = 0.5, upper: float = 99.5) -> None:
+    def __init__(self, lower: float = 0.5, upper: float = 99.5, window: Sequence[float] | None = None) -> None:
         if not 0.0 <= lower < upper <= 100.0:
             raise SettingError(
                 f"intensity_percentiles must be two growing numbers in [0, 100], not {lower} and {upper}."
             )
-        self.scale_8_bit = ScaleIntensityRange(0, 255, -1.0, 1.0)
-        self.lower = lower
-        self.upper = upper
+        if window is not None and not (len(window) == 2 and window[0] < window[1]):
+            raise SettingError(f"intensity_window must be two growing numbers such as [-1000, 400], not {window}.")
+        self.percentiles = (lower, upper)
+        self.window = None if window is None else (float(window[0]), float(window[1]))
 
     def __call__(self, img: NdarrayOrTensor) -> NdarrayOrTensor:
         """Scales one image.
@@ -50,13 +61,48 @@ class ScaleToNetworkRange(Transform):
         Returns:
             The same shape, 32-bit floating point, in [-1, 1].
         """
-        if str(img.dtype).removeprefix("torch.") == "uint8":
-            return self.scale_8_bit(img)
-        wide = img.float() if isinstance(img, torch.Tensor) else img.astype("float32")
-        low, high = (float(percentile(wide, share)) for share in (self.lower, self.upper))
-        if low == high:
-            low, high = float(wide.min()), float(wide.max())
-        return ScaleIntensityRange(low, high, -1.0, 1.0, clip=True)(wide)
+        low, high = self._limits(img)
+        scaled = convert_to_tensor(img, track_meta=False).to(torch.float32, copy=True)
+        # In place: a volume is large.
+        scaled.sub_(low).mul_(2.0 / (high - low) if high > low else 0.0).sub_(1.0).clamp_(-1.0, 1.0)
+        return convert_to_dst_type(scaled, img, dtype=torch.float32)[0]
+
+    def _limits(self, img: NdarrayOrTensor) -> tuple[float, float]:
+        """The values that become -1 and 1."""
+        if self.window is not None:
+            return self.window
+        array = convert_to_numpy(convert_to_tensor(img, track_meta=False))
+        if array.dtype == np.uint8:
+            return 0.0, 255.0
+        values, counts = _count(array)
+        low, high = _percentiles(values, counts, self.percentiles)
+        if low < high:
+            inside = values > low + _AIR * (high - low)
+            low, high = _percentiles(values[inside], None if counts is None else counts[inside], self.percentiles)
+        return (low, high) if low < high else (float(values.min()), float(values.max()))
+
+
+def _count(array: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """The values of an image in order and how often each occurs; or all of them, if they are too many to count."""
+    flat = array.ravel(order="K")
+    if str(array.dtype) not in _COUNTED:
+        return flat.astype(np.float32, copy=False), None
+    least = int(np.iinfo(array.dtype).min)
+    counts = np.zeros(2 ** (8 * array.dtype.itemsize), dtype=np.int64)
+    for start in range(0, flat.size, _COUNTED_AT_ONCE):
+        counts += np.bincount(flat[start : start + _COUNTED_AT_ONCE].astype(np.int64) - least, minlength=counts.size)
+    present = counts.nonzero()[0]
+    return (present + least).astype(np.float64), counts[present]
+
+
+def _percentiles(values: np.ndarray, counts: np.ndarray | None, shares: tuple[float, float]) -> tuple[float, float]:
+    """Two percentiles of values that occur so often; the nearest value that occurs."""
+    if counts is None:
+        low, high = np.percentile(values, shares, method="inverted_cdf")
+    else:
+        ranks = np.ceil(np.asarray(shares) / 100 * counts.sum()).clip(1)
+        low, high = values[np.searchsorted(counts.cumsum(), ranks)]
+    return float(low), float(high)
 
 
 class ScaleToNetworkRanged(MapTransform):
@@ -66,16 +112,22 @@ class ScaleToNetworkRanged(MapTransform):
         keys: keys of the images.
         lower: percentile that becomes -1, in [0, 100].
         upper: percentile that becomes 1, in [0, 100].
+        window: the values that become -1 and 1, in the image's units; None to find them by percentiles.
         allow_missing_keys: whether absent keys are passed over.
     """
 
     backend = ScaleToNetworkRange.backend
 
     def __init__(
-        self, keys: KeysCollection, lower: float = 0.5, upper: float = 99.5, allow_missing_keys: bool = False
+        self,
+        keys: KeysCollection,
+        lower: float = 0.5,
+        upper: float = 99.5,
+        window: Sequence[float] | None = None,
+        allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.scale = ScaleToNetworkRange(lower, upper)
+        self.scale = ScaleToNetworkRange(lower, upper, window)
 
     def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
         d = dict(data)

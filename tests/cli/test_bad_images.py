@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 
 DAMAGED = "the file is damaged or not an image; copy it again or leave it out."
@@ -37,11 +39,27 @@ class TestImages:
         path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
         assert predict(path).sentence == f"{path}: {DAMAGED}"
 
-    def test_an_empty_file(self, predict: Callable, tmp_path: Path) -> None:
-        (tmp_path / "x.png").touch()
-        assert predict(tmp_path / "x.png").sentence == (
-            f"{tmp_path / 'x.png'}: the file is empty; copy it again or leave it out."
+    @pytest.mark.parametrize("name", ["x.png", "x.nii.gz", "x.dcm", "x.mha"])
+    def test_an_empty_file(self, name: str, predict: Callable, tmp_path: Path) -> None:
+        (tmp_path / name).touch()
+        assert predict(tmp_path / name).sentence == (
+            f"{tmp_path / name}: the file is empty; copy it again or leave it out."
         )
+
+    def test_a_link_to_itself(self, predict: Callable, tmp_path: Path) -> None:
+        path = tmp_path / "x.png"
+        path.symlink_to(path)
+        assert predict(path).sentence == (
+            f"{path}: this is a symbolic link that leads nowhere; mend it or leave it out."
+        )
+
+    def test_a_folder_within_itself(
+        self, tiny_bundle: Path, a_picture: Callable, tmp_path: Path, run: Callable, listing: Callable
+    ) -> None:
+        folder = a_picture("in/a.png").parent
+        (folder / "loop").symlink_to(folder)
+        assert run("predict", tiny_bundle, folder, "--output", tmp_path / "maps").code == 0
+        assert {"a_anomaly.json", "a_anomaly.nii.gz"} <= set(listing(tmp_path / "maps"))
 
     @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
     def test_pixels_that_are_no_numbers(self, value: float, predict: Callable, a_volume: Callable) -> None:
@@ -58,14 +76,14 @@ class TestImages:
             f"{path}: every pixel has the same value, so there is nothing to see; leave the image out."
         )
 
-    @pytest.mark.parametrize("size", [(15, 40), (40, 15), (1, 1)])
+    @pytest.mark.parametrize("size", [(15, 40), (40, 15), (2, 2), (1, 1)])
     def test_a_small_one(self, size: tuple[int, int], predict: Callable, a_picture: Callable) -> None:
         path = a_picture(size=size)
         reason = predict(path).sentence.removeprefix(f"{path}: ")
         if size == (1, 1):
             assert reason.startswith("every pixel has the same value")
         else:
-            assert reason == "the image has only 15 pixels along one side; at least 16 are needed."
+            assert reason == f"the image has only {min(size)} pixels along one side; at least 16 are needed."
 
     def test_one_that_is_just_large_enough(
         self, tiny_bundle: Path, a_picture: Callable, tmp_path: Path, run: Callable
@@ -76,6 +94,88 @@ class TestImages:
         inputs = [a_picture("one/a.png", seed=1), a_picture("two/a.png", seed=2)]
         assert predict(*inputs).sentence == (
             "a.png: two of the images given have this name; give them to two runs with two outputs."
+        )
+
+
+class TestDicom:
+    @pytest.fixture
+    def series(self, tmp_path: Path) -> Path:
+        """A folder of eight slices, 3 mm apart, of a patient with a name."""
+        folder = tmp_path / "in" / "Schädel T1"
+        folder.mkdir(parents=True)
+        rng = np.random.default_rng(0)
+        for number in range(8):
+            slice_ = pydicom.Dataset()
+            slice_.file_meta = pydicom.dataset.FileMetaDataset()
+            slice_.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+            slice_.SOPClassUID, slice_.SOPInstanceUID = pydicom.uid.CTImageStorage, f"1.2.3.{number + 1}"
+            slice_.SeriesInstanceUID, slice_.StudyInstanceUID = "1.2.3.100", "1.2.3.200"
+            slice_.SeriesNumber, slice_.Modality, slice_.PatientName = 3, "CT", "Doe^Jane"
+            slice_.Rows, slice_.Columns, slice_.PixelSpacing = 20, 24, [1, 1]
+            slice_.SamplesPerPixel, slice_.PhotometricInterpretation = 1, "MONOCHROME2"
+            slice_.BitsAllocated, slice_.BitsStored, slice_.HighBit, slice_.PixelRepresentation = 16, 12, 11, 0
+            slice_.ImagePositionPatient = [0, 0, 3 * number]
+            slice_.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+            slice_.PixelData = rng.integers(0, 4096, (20, 24)).astype("<u2").tobytes()
+            slice_.save_as(folder / f"{number}.dcm", enforce_file_format=True)
+        return folder
+
+    @pytest.fixture
+    def change(self, series: Path) -> Callable[..., Path]:
+        """Changes attributes of a slice; those that are None go."""
+
+        def change(number: int, name: str | None = None, **attributes: Any) -> Path:
+            slice_ = pydicom.dcmread(series / f"{number}.dcm")
+            for keyword, value in attributes.items():
+                delattr(slice_, keyword) if value is None else setattr(slice_, keyword, value)
+            path = series / (name or f"{number}.dcm")
+            slice_.save_as(path)
+            return path
+
+        return change
+
+    @pytest.mark.parametrize("by_folder", [True, False])
+    def test_a_series_in_a_folder_with_a_difficult_name(
+        self, series: Path, tiny_bundle: Path, tmp_path: Path, run: Callable, listing: Callable, by_folder: bool
+    ) -> None:
+        given = series if by_folder else series.parent
+        outcome = run("predict", tiny_bundle, given, "--output", tmp_path / "Übersicht 1", "--progress", "none")
+        assert outcome.code == 0, outcome.err
+        results = {"Schädel T1_anomaly.json", "Schädel T1_anomaly.nii.gz"}
+        assert results <= set(listing(tmp_path / "Übersicht 1"))
+
+    def test_a_series_cut_short(self, series: Path, predict: Callable) -> None:
+        bad = series / "4.dcm"
+        bad.write_bytes(bad.read_bytes()[:-100])
+        assert predict(series).sentence == f"{bad}: {DAMAGED}"
+
+    def test_a_missing_slice(self, series: Path, predict: Callable) -> None:
+        (series / "4.dcm").unlink()
+        assert predict(series).sentence == (
+            f"{series}: 1 slice is missing between 9.0 and 15.0 mm; copy the series again, or export it whole."
+        )
+
+    def test_slices_at_one_position(self, series: Path, change: Callable, predict: Callable) -> None:
+        change(4, "echo.dcm")
+        assert predict(series).sentence == (
+            f"{series}: 1 of the 9 images lie where another one does, perhaps because they are several time points or "
+            "echoes; give those of one volume only."
+        )
+
+    def test_a_localizer_among_slices(self, series: Path, change: Callable, predict: Callable) -> None:
+        change(0, ImageOrientationPatient=[0, 1, 0, 0, 0, -1])
+        assert predict(series).sentence.startswith(
+            f"{series}: the images lie in different orientations (1 of 8 unlike the others), "
+        )
+
+    def test_a_pdf(self, change: Callable, predict: Callable) -> None:
+        pdf = change(0, SOPClassUID="1.2.840.10008.5.1.4.1.1.104.1", Rows=None, Columns=None, PixelData=None)
+        pdf = pdf.rename(pdf.parents[2] / "letter.dcm")
+        assert predict(pdf).sentence == (f"{pdf}: the file holds no image but: Encapsulated PDF Storage; leave it out.")
+
+    def test_a_series_that_is_not_there(self, series: Path, tiny_bundle: Path, output: Path, run: Callable) -> None:
+        assert run("predict", tiny_bundle, series, "--output", output, "--series", "9").sentence == (
+            f"there is no series 9 in {series}; it holds 3 (CT, 8 images)."
         )
 
 
@@ -98,7 +198,7 @@ class TestOneBadImageAmongMany:
             "Error: 1 of 4 images could not be used.",
         ]
         names = [f"{name}_anomaly{ending}" for name in "acd" for ending in (".json", ".nii.gz")]
-        assert sorted(listing(tmp_path / "maps")) == names
+        assert sorted(listing(tmp_path / "maps")) == [*names, "results.csv"]
 
     def test_predict_for_programs(self, folder: Path, tiny_bundle: Path, tmp_path: Path, run: Callable) -> None:
         outcome = run("predict", tiny_bundle, folder, "--output", tmp_path / "maps", "--progress", "json")
@@ -107,7 +207,7 @@ class TestOneBadImageAmongMany:
         assert [event for event in events if event["event"] == "error"] == [
             {"event": "error", "message": f"{folder / 'b.png'}: {DAMAGED}"}
         ]
-        assert events[-1] == {"event": "done", "num_done": 3, "num_failed": 1}
+        assert events[-1] == {"event": "done", "num_done": 3, "num_skipped": 0, "num_failed": 1}
 
     def test_evaluate(self, a_data_set: Path, tiny_bundle: Path, tmp_path: Path, run: Callable) -> None:
         bad = a_data_set / "images" / "test_0_0001.png"
@@ -127,15 +227,6 @@ class TestOneBadImageAmongMany:
         bad = a_data_set / "images" / "healthy_0003.png"
         bad.write_bytes(b"x")
         assert train(data=a_data_set).sentence == f"{bad}: {DAMAGED}"
-
-    def test_train_with_a_volume_among_pictures(
-        self, a_data_set: Path, train: Callable, a_volume: Callable, change_data_json: Callable
-    ) -> None:
-        path = a_volume("data/images/volume.nii.gz")
-        change_data_json(a_data_set, lambda content: content["train"]["0"].__setitem__(0, path.name))
-        assert train(data=a_data_set).sentence == (
-            f"{path}: An image with 3 axes does not suit a network that works in 2D."
-        )
 
 
 class TestDataSets:

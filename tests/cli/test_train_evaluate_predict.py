@@ -112,7 +112,7 @@ class TestEvaluate:
         kinds = [event["event"] for event in outcome.events]
         assert (kinds[0], kinds[-1], set(kinds[1:-1])) == ("start", "done", {"progress"})
         # 16 test images, and the 24 healthy training images that tell which values are ordinary.
-        assert outcome.events[-1] == {"event": "done", "num_done": 40, "num_failed": 0}
+        assert outcome.events[-1] == {"event": "done", "num_done": 40, "num_skipped": 0, "num_failed": 0}
 
 
 class TestPredict:
@@ -134,7 +134,7 @@ class TestPredict:
         assert (outcome.code, outcome.err) == (0, "")
         events = outcome.events
         assert events[0] == {"event": "start", "total": len(colours), "task": "Images"}
-        assert events[-1] == {"event": "done", "num_done": len(colours), "num_failed": 0}
+        assert events[-1] == {"event": "done", "num_done": len(colours), "num_skipped": 0, "num_failed": 0}
         assert [event["event"] for event in events[1:-1]] == ["result", "progress"] * len(colours)
         for event in events:
             if event["event"] == "result":
@@ -152,7 +152,7 @@ class TestPredict:
             *("--output-ext", ".nrrd", "--save-restored"),
         )
         assert outcome.code == 0
-        names = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*"))
+        names = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("a_*"))
         assert names == [
             f"{folder}a_{kind}"
             for folder in ("", "one/", "two/")
@@ -196,7 +196,9 @@ def test_in_a_process_of_its_own(
     command += ["--output", tmp_path / "maps", "--progress", "json"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120)
     events = [json.loads(line) for line in result.stdout.splitlines()]
-    assert [event["event"] for event in events] == ["start", "error", "progress", "result", "progress", "done"]
+    kinds = [event["event"] for event in events]
+    assert kinds == ["start", "error", "progress", "progress", "result", "progress", "done"]
+    assert 1 < events[3]["done"] < 2  # a volume is told in parts
     assert events[1]["message"].startswith(f"{bad}: ")
     assert result.returncode == 1
     assert "Traceback" not in result.stderr

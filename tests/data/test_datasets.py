@@ -12,8 +12,8 @@ import torch
 from monai.transforms import Compose, EnsureChannelFirstd, LoadImaged
 from torch.utils.data import DataLoader
 
-from monai_sagan.data import CaseDataset, CaseReader, HealthyUnlabeledDataset
-from monai_sagan.errors import explain
+from monai_sagan.data import CaseDataset, CaseReader, HealthyUnlabeledDataset, batch_cases
+from monai_sagan.errors import UserError, explain
 from monai_sagan.transforms import Greyscaled
 
 
@@ -22,7 +22,8 @@ def some_numbers(first: int, count: int) -> list[dict[str, Any]]:
 
 
 def to_tensor(case: dict[str, Any]) -> dict[str, Any]:
-    return {"image": torch.tensor([float(case["image"])])}
+    """One sample, of one pixel."""
+    return {"image": torch.tensor([[float(case["image"])]])}
 
 
 def preprocessing() -> Compose:
@@ -63,6 +64,16 @@ class TestHealthyUnlabeled:
             for index in range(len(dataset)):
                 dataset[index]
         assert seen == Counter([0, 1, 2, 10, 11, 12, 13, 14])
+
+    def test_samples_of_a_volume_follow_each_other(self) -> None:
+        def slices(case: dict[str, Any]) -> dict[str, Any]:
+            return {"image": case["image"] + torch.arange(case["count"]).float().reshape(-1, 1)}
+
+        volumes = [{"image": 10, "count": 3}, {"image": 20, "count": 1}, {"image": 30, "count": 2}]
+        dataset = HealthyUnlabeledDataset({"healthy": volumes, "unlabeled": volumes[:1]}, slices)
+        items = [dataset[index] for index in range(len(dataset))]
+        pairs = [(int(item["image"]), int(item["unlabeled"])) for item in items]
+        assert pairs == [(10, 10), (11, 11), (12, 12), (20, 10), (30, 11), (31, 12)]
 
     def test_batches(self) -> None:
         data = {"healthy": some_numbers(0, 4), "unlabeled": some_numbers(10, 4)}
@@ -136,3 +147,48 @@ class TestCases:
         CaseDataset(data, preprocessing())[0]
         assert set(data[0]) == {"image"}
         assert isinstance(data[0]["image"], str)
+
+
+class TestWhatIsNotRead:
+    def test_a_finished_case(self, a_picture: Callable[..., Path]) -> None:
+        paths = [str(a_picture(f"{name}.png")) for name in "ab"]
+
+        def find_result(case: dict[str, Any]) -> dict[str, Any] | None:
+            assert case["files"] == [case["path"]]
+            return {"anomaly_score": 0.5} if case["path"] == paths[0] else None
+
+        dataset = CaseDataset([{"image": path} for path in paths], preprocessing(), find_result)
+        assert dataset[0]["result"] == {"anomaly_score": 0.5}
+        assert dataset[0]["is_skipped"] is True
+        assert dataset[0]["image"] is None
+        assert "result" not in dataset[1]
+        assert dataset[1]["image"].shape == (1, 40, 30)
+
+    def test_a_result_that_would_be_lost(self, a_picture: Callable[..., Path]) -> None:
+        def find_result(case: dict[str, Any]) -> None:
+            raise UserError(f"{case['path']}: there is another result.")
+
+        path = str(a_picture())
+        assert CaseDataset([{"image": path}], preprocessing(), find_result)[0] == {
+            "path": path,
+            "error": f"{path}: there is another result.",
+        }
+
+    def test_a_warning(self) -> None:
+        entry = {"path": "scans", "warning": "scans: a report was left out."}
+        assert CaseDataset([entry], preprocessing())[0] == entry
+
+    def test_a_series_is_called_by_its_folder(self, tmp_path: Path) -> None:
+        files = [str(tmp_path / "scan" / name) for name in ("1.dcm", "2.dcm")]
+        case = CaseDataset([{"image": files, "path": str(tmp_path / "scan"), "name": "scan"}], lambda case: case)[0]
+        assert case["path"] == str(tmp_path / "scan")
+        assert case["files"] == files
+
+
+def test_pictures_are_read_together_and_volumes_one_by_one() -> None:
+    names = ["a.png", "b.JPG", "c.png", "d.nii.gz", "e.nrrd", "f.tif", "g.dcm", "h.png"]
+    data: list[dict[str, Any]] = [{"image": name} for name in names]
+    data += [{"image": ["1.dcm", "2.dcm"], "path": "scan"}, {"path": "scans", "warning": "left out"}]
+    assert batch_cases(data, 2) == [[0, 1], [2], [3], [4], [5], [6], [7], [8], [9]]
+    assert batch_cases(data, 16) == [[0, 1, 2], [3], [4], [5], [6], [7], [8], [9]]
+    assert batch_cases([], 16) == []

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Callable
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import pytest
 import torch
 from monai.data import ITKReader, MetaTensor
-from monai.transforms import Compose, EnsureChannelFirst, EnsureChannelFirstd, LoadImage, LoadImaged
+from monai.transforms import Compose, EnsureChannelFirstd, LoadImage, LoadImaged
 from PIL import Image
 
-from monai_sagan.data import IMAGE_SUFFIXES, CaseReader, find_images, is_image, stem
+from monai_sagan.data import IMAGE_SUFFIXES, CaseReader, is_image, stem
 from monai_sagan.errors import ImageError, explain
 
 DAMAGED = "the file is damaged or not an image; copy it again or leave it out"
 CONSTANT = "every pixel has the same value"
 NOT_FINITE = "some pixels are NaN or infinite"
-
-# Oblique and anisotropic: a turn about two axes, three spacings, an origin.
-OBLIQUE = np.array(
-    [[-0.79, 0.35, 1.1, 12.5], [-0.41, -0.82, 0.3, -30.25], [-0.1, 0.22, 4.6, 71.0], [0.0, 0.0, 0.0, 1.0]]
-)
 
 
 def read(path: Path) -> tuple[np.ndarray, dict]:
@@ -33,48 +26,6 @@ def read(path: Path) -> tuple[np.ndarray, dict]:
 
 def load(path: Path) -> MetaTensor:
     return LoadImage(reader=CaseReader(), dtype=None)(path)
-
-
-@pytest.fixture
-def a_dicom(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a slice of 12-bit pixels, of a patient with a name."""
-    pydicom = pytest.importorskip("pydicom")
-    from pydicom.dataset import FileDataset, FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian
-
-    def write(
-        name: str = "slice.dcm",
-        pixels: np.ndarray | None = None,
-        photometric: str = "MONOCHROME2",
-        slope: float = 1,
-        intercept: float = 0,
-        slice_number: int = 0,
-    ) -> Path:
-        if pixels is None:
-            pixels = np.random.default_rng(slice_number).integers(0, 4096, (20, 30))
-        meta = FileMetaDataset()
-        meta.MediaStorageSOPClassUID = pydicom.uid.CTImageStorage
-        meta.MediaStorageSOPInstanceUID = f"1.2.3.{slice_number + 1}"
-        meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        slice_ = FileDataset(str(tmp_path / name), {}, file_meta=meta, preamble=b"\0" * 128)
-        slice_.SOPClassUID, slice_.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
-        slice_.SeriesInstanceUID, slice_.StudyInstanceUID = "1.2.3.100", "1.2.3.200"
-        slice_.PatientName, slice_.PatientID, slice_.PatientBirthDate = "Doe^Jane", "4711-42", "19700102"
-        slice_.InstitutionName, slice_.Modality = "Saint Elsewhere", "CT"
-        slice_.Rows, slice_.Columns = pixels.shape
-        slice_.SamplesPerPixel, slice_.PhotometricInterpretation = 1, photometric
-        slice_.BitsAllocated, slice_.BitsStored, slice_.HighBit, slice_.PixelRepresentation = 16, 12, 11, 0
-        slice_.RescaleSlope, slice_.RescaleIntercept = slope, intercept
-        slice_.PixelSpacing, slice_.SliceThickness, slice_.InstanceNumber = [0.5, 0.25], 3, slice_number + 1
-        slice_.ImagePositionPatient = [1, 2, 7 + 3 * slice_number]
-        slice_.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
-        slice_.PixelData = pixels.astype("<u2").tobytes()
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        slice_.save_as(path, enforce_file_format=True)
-        return path
-
-    return write
 
 
 class TestRefused:
@@ -106,30 +57,6 @@ class TestRefused:
         with pytest.raises(ImageError, match=DAMAGED):
             read(path)
 
-    @pytest.mark.parametrize("kept", [0.01, 0.5, 0.99])
-    @pytest.mark.parametrize("size", [(20, 24, 6), (30, 20)], ids=str)
-    @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
-    def test_nifti_cut_short(
-        self, a_volume: Callable[..., Path], name: str, size: tuple[int, ...], kept: float
-    ) -> None:
-        """ITK reads it and fills up with zeros."""
-        path = a_volume(name, size=size)
-        read(path)
-        path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
-        with pytest.raises(ImageError, match=DAMAGED):
-            read(path)
-
-    @pytest.mark.parametrize(("size", "count"), [((8, 9, 5, 2), 2), ((8, 9, 5, 3), 3)], ids=str)
-    def test_several_volumes(self, a_volume: Callable[..., Path], size: tuple[int, ...], count: int) -> None:
-        """A series over time, or several sequences; MONAI takes them for channels, and three of those for colours."""
-        with pytest.raises(
-            ImageError, match=f"the file holds {count} volumes; save the one to look at in a file of its own"
-        ):
-            read(a_volume(size=size))
-
-    def test_a_fourth_axis_of_one(self, a_volume: Callable[..., Path]) -> None:
-        assert EnsureChannelFirst()(load(a_volume(size=(8, 9, 5, 1)))).shape == (1, 8, 9, 5)
-
     @pytest.mark.parametrize("name", ["a.nrrd", "a.mha"])
     def test_other_volume_cut_short(self, tmp_path: Path, name: str) -> None:
         sitk = pytest.importorskip("SimpleITK")
@@ -139,23 +66,6 @@ class TestRefused:
         path.write_bytes(path.read_bytes()[:-20])
         with pytest.raises(ImageError, match=DAMAGED):
             read(path)
-
-    def test_dicom_cut_short(self, a_dicom: Callable[..., Path]) -> None:
-        path = a_dicom()
-        path.write_bytes(path.read_bytes()[:-200])
-        with pytest.raises(ImageError, match=DAMAGED):
-            read(path)
-
-    @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-    @pytest.mark.parametrize("dtype", ["<f4", ">f4", "<f8", ">f8"])
-    @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
-    def test_no_numbers_in_nifti(self, a_volume: Callable[..., Path], name: str, dtype: str, value: float) -> None:
-        """ITK reads it and makes them zero."""
-        voxels = np.random.default_rng(0).random((6, 5, 4)).astype(dtype)
-        read(a_volume(name, voxels))
-        voxels[2, 3, 1] = value
-        with pytest.raises(ImageError, match=NOT_FINITE):
-            read(a_volume(name, voxels))
 
     @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
     @pytest.mark.parametrize("name", ["a.nrrd", "a.mha", "a.tif"])
@@ -180,10 +90,6 @@ class TestRefused:
         Image.new("RGB", (8, 6), (9, 9, 9)).save(path)
         with pytest.raises(ImageError, match=CONSTANT):
             read(path)
-
-    def test_folder_without_dicom(self, tmp_path: Path) -> None:
-        with pytest.raises(ImageError, match=DAMAGED):
-            read(tmp_path)
 
     def test_the_sentence_survives_monai(self, tmp_path: Path) -> None:
         """Compose and LoadImage wrap errors, or try other readers."""
@@ -270,101 +176,6 @@ class TestPictures:
         assert torch.equal(ours.affine, torch.diag(torch.tensor([-1.0, -1.0, 1.0], dtype=ours.affine.dtype)))
 
 
-class TestVolumes:
-    @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "A.NII.GZ"])
-    def test_geometry_and_voxels_of_nifti(self, a_volume: Callable[..., Path], tmp_path: Path, name: str) -> None:
-        u, _, v = np.linalg.svd(OBLIQUE[:3, :3])
-        affine = OBLIQUE.copy()
-        affine[:3, :3] = (u @ v) * [0.7, 1.1, 4.8]  # a proper rotation: ITK refuses what is skewed
-        written = a_volume("a.nii" if name == "a.nii" else "a.nii.gz", size=(20, 24, 6), affine=affine)
-        path = written.rename(tmp_path / name)
-        volume = load(path)
-        assert volume.dtype == torch.int16
-        assert np.array_equal(volume.numpy(), np.random.default_rng(0).integers(0, 1000, (20, 24, 6)))
-        # NIfTI holds geometry in 32 bits: seven digits of numbers up to 71.
-        assert volume.affine.numpy() == pytest.approx(affine, abs=1e-5)
-        assert volume.meta["original_affine"] == pytest.approx(affine, abs=1e-5)
-
-    def test_scaled_integers(self, a_volume: Callable[..., Path], tmp_path: Path) -> None:
-        """A header may hold a slope and an intercept."""
-        voxels = np.random.default_rng(0).integers(0, 1000, (6, 5, 4)).astype(np.int16)
-        image = nib.Nifti1Image(voxels, np.diag([-1.0, -1.0, 1.0, 1.0]))
-        image.header.set_slope_inter(0.5, -3)
-        nib.save(image, tmp_path / "scaled.nii")
-        scaled = nib.load(tmp_path / "scaled.nii")
-        assert np.array_equal(load(tmp_path / "scaled.nii").numpy(), scaled.get_fdata())
-
-    def test_nifti_that_ends_with_its_last_voxel_is_whole(self, a_volume: Callable[..., Path]) -> None:
-        """And one that goes on behind it, or whose name says that it is compressed and it is not."""
-        path = a_volume("a.nii")
-        expected = load(path)
-        content = path.read_bytes()
-        path.write_bytes(content + b"\0" * 100)
-        assert torch.equal(load(path), expected)
-        packed = path.with_name("b.nii.gz")
-        packed.write_bytes(gzip.compress(content[:1000]) + gzip.compress(content[1000:]))
-        assert torch.equal(load(packed), expected)
-        packed.write_bytes(content)
-        assert torch.equal(load(packed), expected)
-
-    @pytest.mark.parametrize("name", ["a.nrrd", "a.mha", "a.mhd", "a.nii.gz"])
-    def test_formats_of_itk(self, tmp_path: Path, name: str) -> None:
-        sitk = pytest.importorskip("SimpleITK")
-        voxels = np.random.default_rng(0).integers(0, 1000, (4, 5, 6)).astype(np.int16)  # z, y, x
-        image = sitk.GetImageFromArray(voxels)
-        image.SetSpacing((0.5, 0.75, 3.0))
-        image.SetOrigin((10.0, -20.0, 30.0))
-        sitk.WriteImage(image, str(tmp_path / name))
-        volume = load(tmp_path / name)
-        assert np.array_equal(volume.numpy(), voxels.transpose(2, 1, 0))
-        # LPS, which ITK has, to RAS, which MONAI has.
-        expected = np.array([[-0.5, 0, 0, -10], [0, -0.75, 0, 20], [0, 0, 3, 30], [0, 0, 0, 1]])
-        assert volume.affine.numpy() == pytest.approx(expected, abs=1e-5)  # 32 bits in NIfTI
-
-    def test_real_volumes_keep_their_geometry(self, shared: Path) -> None:
-        path = sorted((shared / "data" / "flair").glob("*.nii.gz"))[0]
-        volume, expected = load(path), nib.load(path)
-        assert volume.shape == expected.shape
-        # Rotation by way of a quaternion in 32 bits, over 320 voxels: a thousandth of a millimetre.
-        assert volume.affine.numpy() == pytest.approx(expected.affine, abs=1e-3)
-        assert np.array_equal(volume.numpy(), np.asanyarray(expected.dataobj))
-
-
-class TestDicom:
-    def test_pixels_and_geometry(self, a_dicom: Callable[..., Path]) -> None:
-        pixels = np.random.default_rng(0).integers(0, 4096, (20, 30))
-        volume = load(a_dicom(pixels=pixels))
-        assert volume.shape == (30, 20, 1)
-        assert np.array_equal(volume.numpy()[..., 0], pixels.T)
-        # Spacing between rows is 0.5, between columns 0.25; one slice has no spacing to another. LPS to RAS.
-        expected = np.array([[-0.25, 0, -1], [0, -0.5, -2], [0, 0, 7], [0, 0, 1]])
-        assert volume.affine.numpy()[:, [0, 1, 3]] == pytest.approx(expected, abs=1e-9)  # decimal numbers, 64 bits
-
-    @pytest.mark.parametrize(("slope", "intercept"), [(1, 0), (2, -1024)])
-    def test_monochrome1_is_inverted(self, a_dicom: Callable[..., Path], slope: float, intercept: float) -> None:
-        """High values are dark in it, and bright in everything else."""
-        pixels = np.random.default_rng(0).integers(0, 4096, (20, 30))
-        plain = load(a_dicom("2.dcm", pixels, "MONOCHROME2", slope, intercept)).numpy()
-        inverted = load(a_dicom("1.dcm", pixels, "MONOCHROME1", slope, intercept)).numpy()
-        assert np.array_equal(plain[..., 0], slope * pixels.T + intercept)
-        assert np.array_equal(inverted[..., 0], slope * (4095 - pixels.T) + intercept)
-
-    def test_tags_of_the_patient_are_dropped(self, a_dicom: Callable[..., Path]) -> None:
-        path = a_dicom()
-        assert b"Doe^Jane" in path.read_bytes()
-        _, meta = read(path)
-        for text in (str(meta), str(load(path).meta)):
-            for private in ("Doe", "Jane", "4711", "19700102", "Elsewhere"):
-                assert private not in text
-
-    def test_a_folder_is_a_series(self, a_dicom: Callable[..., Path]) -> None:
-        paths = [a_dicom(f"series/{name}.dcm", slice_number=number) for number, name in enumerate("cab")]
-        volume = load(paths[0].parent)
-        expected = [np.random.default_rng(number).integers(0, 4096, (20, 30)).T for number in range(3)]
-        assert np.array_equal(volume.numpy(), np.stack(expected, axis=-1))
-        assert float(volume.affine[2, 2]) == pytest.approx(3)
-
-
 class TestNames:
     @pytest.mark.parametrize(
         ("name", "expected"),
@@ -392,23 +203,3 @@ class TestNames:
     def test_no_images(self, name: str) -> None:
         assert not is_image(Path(name))
         assert not CaseReader().verify_suffix(["a.png", name])
-
-    def test_find_images(self, tmp_path: Path) -> None:
-        found = ["a.png", "b/c.nii.gz", "b/d/E.JPG", "z.dcm"]
-        others = ["notes.txt", ".hidden.png", "._a.png", ".cache/f.png", "b/.g/h.png", "b/data.json"]
-        for name in found + others:
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name).touch()
-        (tmp_path / "folder.png").mkdir()
-        assert find_images(tmp_path) == [tmp_path / name for name in found]
-
-    def test_find_images_in_a_hidden_folder(self, tmp_path: Path) -> None:
-        """Only what is hidden inside of the folder is left out."""
-        folder = tmp_path / ".study"
-        folder.mkdir()
-        (folder / "a.png").touch()
-        assert find_images(folder) == [folder / "a.png"]
-
-    def test_find_images_where_there_is_none(self, tmp_path: Path) -> None:
-        assert find_images(tmp_path) == []
-        assert find_images(tmp_path / "missing") == []

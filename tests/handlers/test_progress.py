@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,11 +22,24 @@ def read_events(text: str) -> list[dict[str, Any]]:
     return [json.loads(line, parse_constant=refuse) for line in text.splitlines()]
 
 
-def run_cases(batches: list[list[dict[str, Any]]], kind: str = "json") -> Engine:
-    class Loader(list):
-        dataset = [case for batch in batches for case in batch]
+class Loader(list):
+    """Batches, and what they were made from."""
 
-    engine = Engine(lambda engine, batch: batch)
+    def __init__(self, batches: list[list[dict[str, Any]]]) -> None:
+        super().__init__(batches)
+        self.dataset = SimpleNamespace(data=[case for batch in batches for case in batch])
+
+
+def run_cases(batches: list[list[dict[str, Any]]], kind: str = "json", shares: Sequence[float] = ()) -> Engine:
+    """Runs an engine that says of every batch what share of it is done."""
+
+    def work(engine: Any, batch: Any) -> Any:
+        for share in shares:
+            engine.inferer.on_progress(share)
+        return batch
+
+    engine = Engine(work)
+    engine.inferer = SimpleNamespace()
     engine.data_loader = Loader(batches)
     CaseProgress(kind).attach(engine)
     engine.run(engine.data_loader)
@@ -34,7 +48,7 @@ def run_cases(batches: list[list[dict[str, Any]]], kind: str = "json") -> Engine
 
 class TestCases:
     def test_events_in_order(self, capsys: pytest.CaptureFixture[str]) -> None:
-        result = {"input": "a.png", "anomaly_score": 0.25}
+        result = {"input": "a.png", "anomaly_score": 0.25, "warnings": []}
         engine = run_cases([[{"result": result}, {"error": "b.png: the file is empty."}], [{"path": "c.png"}]])
         output = capsys.readouterr()
         assert read_events(output.out) == [
@@ -44,15 +58,40 @@ class TestCases:
             {"event": "error", "message": "b.png: the file is empty."},
             {"event": "progress", "done": 2, "total": 3},
             {"event": "progress", "done": 3, "total": 3},
-            {"event": "done", "num_done": 2, "num_failed": 1},
+            {"event": "done", "num_done": 2, "num_skipped": 0, "num_failed": 1},
         ]
         assert output.err == ""
-        assert engine.state.metrics == {"num_done": 2, "num_failed": 1}
+        assert engine.state.metrics == {"num_done": 2, "num_skipped": 0, "num_failed": 1}
+
+    def test_what_was_finished_before(self, capsys: pytest.CaptureFixture[str]) -> None:
+        result = {"input": "a.png", "warnings": ["said before"]}
+        engine = run_cases([[{"path": "a.png", "result": result, "is_skipped": True}]])
+        events = read_events(capsys.readouterr().out)
+        assert [event["event"] for event in events] == ["start", "result", "progress", "done"]
+        assert engine.state.metrics == {"num_done": 0, "num_skipped": 1, "num_failed": 0}
+
+    def test_warnings(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """Of files that are no case, which do not count, and of results."""
+        result = {"input": "a.png", "warnings": ["No overlay was written."]}
+        run_cases([[{"warning": "scans: 2 DICOM files hold no image."}, {"path": "in/a.png", "result": result}]])
+        assert read_events(capsys.readouterr().out) == [
+            {"event": "start", "total": 1, "task": "Images"},
+            {"event": "warning", "message": "scans: 2 DICOM files hold no image."},
+            {"event": "warning", "message": "in/a.png: No overlay was written."},
+            {"event": "result", **result},
+            {"event": "progress", "done": 1, "total": 1},
+            {"event": "done", "num_done": 1, "num_skipped": 0, "num_failed": 0},
+        ]
+
+    def test_a_case_that_takes_long_is_told_in_parts(self, capsys: pytest.CaptureFixture[str]) -> None:
+        run_cases([[{"path": "a.nii"}], [{"path": "b.nii"}]], shares=[0.5, 0.75, 1.0])
+        done = [event["done"] for event in read_events(capsys.readouterr().out) if event["event"] == "progress"]
+        assert done == [0.5, 0.75, 1, 1.5, 1.75, 2]
 
     def test_a_second_run_counts_from_zero(self) -> None:
         engine = run_cases([[{"error": "a"}]], kind="none")
         engine.run(engine.data_loader)
-        assert engine.state.metrics == {"num_done": 0, "num_failed": 1}
+        assert engine.state.metrics == {"num_done": 0, "num_skipped": 0, "num_failed": 1}
 
     @pytest.mark.parametrize("kind", ["bar", "none"])
     def test_people_read_of_errors_on_standard_error(self, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -118,11 +157,9 @@ def test_a_run_that_breaks_off_leaves_no_bar(
         assert progress.reporter.bar.live.is_started
         raise OSError("the disk is full")
 
-    class Loader(list):
-        dataset = [0]
-
     engine = Engine(fail)
-    engine.data_loader = Loader([0])
+    engine.inferer = SimpleNamespace()
+    engine.data_loader = Loader([[{"path": "a.png"}]])
     progress = handler("bar")
     progress.attach(engine)
     with pytest.raises(OSError, match="the disk is full"):

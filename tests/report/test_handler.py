@@ -43,7 +43,8 @@ def a_case(name: str, label: int, score: float = 0.5, *, size: tuple[int, ...] =
 
 
 def a_reference(anomaly_map: torch.Tensor):
-    return a_case("reference", 0, role="reference", anomaly_map=anomaly_map)
+    axis = 2 if anomaly_map.dim() == 4 else None
+    return a_case("reference", 0, role="reference", anomaly_map=anomaly_map, slice_axis=axis)
 
 
 def a_volume(name: str, label: int, highest: int):
@@ -171,3 +172,19 @@ def test_nothing_usable_is_said_in_a_sentence(tmp_path, cases):
     with pytest.raises(UserError, match="none of the test images could be used"):
         report_on(cases, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_all_slices_of_a_volume_count_for_the_pixel_measures(tmp_path):
+    """Also those that do not score highest, which are shown: the lesion is found in two of nine slices."""
+    case, _ = a_volume("v", 1, highest=6)
+    case["mask"] = torch.zeros(1, 24, 20, 9)
+    case["mask"][0, 3:9, 4:8, 5:8] = 1
+    case["anomaly_map"].zero_()
+    case["anomaly_map"][0, 3:9, 4:8, 6:8] = 0.5
+    case["anomaly_map"][0, 3:9, 4:8, 0] = 0.4
+    healthy, _ = a_volume("h", 0, highest=2)
+    handler, metrics = report_on([case, healthy, a_reference(torch.full((1, 24, 20, 9), 0.2))], tmp_path)
+    # What lies above 0.2 is 24 pixels in each of three slices, two of them among the lesion's three.
+    assert metrics["dice"] == pytest.approx(2 * 48 / (72 + 72))
+    assert metrics["lesion_pixel_share"] == pytest.approx(72 / (2 * 24 * 20 * 9))
+    assert handler.cases[0].image.shape == (20, 24)

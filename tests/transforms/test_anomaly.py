@@ -28,10 +28,10 @@ ROUNDING = 1e-6
 
 
 @KINDS
-@pytest.mark.parametrize("slice_axis", [-1, 0, None])
-def test_score_of_an_image_is_the_mean(kind: Any, slice_axis: int | None) -> None:
+@pytest.mark.parametrize("direction", [-1, 0, "acquisition", "axial"])
+def test_score_of_an_image_is_the_mean(kind: Any, direction: str | int) -> None:
     values = a_map((1, 8, 6))
-    score = AnomalyScore(slice_axis)(kind(values))
+    score = AnomalyScore(direction)(kind(values))
     assert isinstance(score, float)
     assert score == pytest.approx(values.mean(), rel=ROUNDING)
 
@@ -45,12 +45,6 @@ def test_score_of_a_volume_is_the_largest_of_its_slices(kind: Any, slice_axis: i
     assert score.slice_scores(kind(values)) == pytest.approx(expected, rel=ROUNDING)
     assert score(kind(values)) == pytest.approx(max(expected), rel=ROUNDING)
     assert score(kind(values)) > values.mean() + 0.01
-
-
-def test_without_slices_the_score_of_a_volume_is_the_mean() -> None:
-    values = a_map()
-    assert AnomalyScore(None).slice_scores(values) == []
-    assert AnomalyScore(None)(values) == pytest.approx(values.mean(), rel=ROUNDING)
 
 
 def test_channels_count_alike() -> None:
@@ -70,7 +64,7 @@ class TestDictionaryForm:
     def test_volume(self, slice_axis: int, axis: int) -> None:
         values = torch.from_numpy(a_map())
         data = {"anomaly_map": values, "path": "a.nii"}
-        scored = AnomalyScored(slice_axis=slice_axis)(data)
+        scored = AnomalyScored(slice_direction=slice_axis)(data)
         score = AnomalyScore(slice_axis)
         assert scored["slice_axis"] == axis
         assert scored["slice_scores"] == score.slice_scores(values)
@@ -78,12 +72,18 @@ class TestDictionaryForm:
         assert scored["path"] == "a.nii"
         assert set(data) == {"anomaly_map", "path"}
 
-    @pytest.mark.parametrize(
-        ("shape", "slice_axis"), [((1, 5, 4), -1), ((1, 5, 4, 3), None)], ids=["an image", "a volume as a whole"]
-    )
-    def test_no_stack_of_slices(self, shape: tuple[int, ...], slice_axis: int | None) -> None:
-        values = torch.from_numpy(a_map(shape))
-        scored = AnomalyScored("anomaly_map", slice_axis=slice_axis)({"anomaly_map": values})
+    def test_the_direction_is_told_by_the_geometry(self) -> None:
+        """A volume whose first axis runs from left to right, its second from foot to head."""
+        affine = torch.tensor([[-1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
+        values = MetaTensor(torch.from_numpy(a_map()), affine=affine)
+        for direction, axis in (("sagittal", 0), ("axial", 1), ("coronal", 2), ("acquisition", 2)):
+            scored = AnomalyScored(slice_direction=direction)({"anomaly_map": values})
+            assert scored["slice_axis"] == axis
+            assert scored["slice_scores"] == AnomalyScore(axis).slice_scores(values)
+
+    def test_an_image(self) -> None:
+        values = torch.from_numpy(a_map((1, 5, 4)))
+        scored = AnomalyScored("anomaly_map")({"anomaly_map": values})
         assert scored["slice_axis"] is None
         assert scored["slice_scores"] == []
         assert scored["anomaly_score"] == pytest.approx(float(values.mean()), rel=ROUNDING)

@@ -1,0 +1,34 @@
+"""What the commands share: options, and how a run ends."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated, NoReturn
+
+import typer
+
+from monai_sagan.progress import make_reporter
+
+__all__ = ["ProgressChoice", "ProgressOption", "fail", "show_error"]
+
+
+class ProgressChoice(str, Enum):
+    """How to tell how far the work is."""
+
+    bar = "bar"
+    json = "json"
+    none = "none"
+
+
+ProgressOption = Annotated[ProgressChoice, typer.Option(help="A bar, one JSON object a line, or nothing.")]
+
+
+def show_error(message: str) -> None:
+    """Tells a person what went wrong."""
+    make_reporter("none").error(message)
+
+
+def fail(message: str) -> NoReturn:
+    """Ends a run that is complete but for some images; programs have read of each of them, and that it is done."""
+    show_error(message)
+    raise typer.Exit(1)

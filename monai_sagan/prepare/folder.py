@@ -1,0 +1,122 @@
+"""A data set in the Med-AD layout from folders of images and volumes."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from monai.transforms import LoadImage
+from monai.utils import ensure_tuple
+
+from monai_sagan.data import CaseReader, find_images, list_cases, may_be_dicom, stem
+from monai_sagan.errors import UserError, explain
+from monai_sagan.prepare.layout import new_data_set, write_data_json
+from monai_sagan.prepare.report import PrepareReport
+from monai_sagan.results import write_image
+
+__all__ = ["prepare_folder"]
+
+_NEEDED = ("healthy", "unlabeled")
+_OPTIONAL = ("test/healthy", "test/anomalous")
+_MASKS = "masks"
+
+
+def prepare_folder(source: Path, target: Path) -> PrepareReport:
+    """Makes a data set from folders of images and volumes.
+
+    ``source`` holds the folders ``healthy`` and ``unlabeled``, and, if there are labelled test images,
+    ``test/healthy`` and ``test/anomalous``; all are searched with what is in them. ``masks`` may hold outlined lesions
+    of the anomalous test images, under the same names. Files are copied as they are; the bundle prepares them. DICOM
+    series and images become NIfTI files with the same values and geometry, so that nothing of the patients gets into
+    the data set.
+
+    Args:
+        source: the folder of folders.
+        target: the data set's folder.
+
+    Returns:
+        What became of the images. One that cannot be read is left out, and the rest are used.
+
+    Raises:
+        UserError: if a needed folder is missing or holds no usable image, or ``target`` is not empty.
+    """
+    groups = {name: source / name for name in (*_NEEDED, *_OPTIONAL)}
+    for name in _NEEDED:
+        if not groups[name].is_dir():
+            raise UserError(
+                f"{groups[name]}: there is no such folder; put healthy images in 'healthy' and unlabelled ones in "
+                "'unlabeled'."
+            )
+    report = PrepareReport()
+    with new_data_set(target) as partial:
+        names = {group: _copy_group(group, folder, partial, report) for group, folder in groups.items()}
+        for group in _NEEDED:
+            if not names[group]:
+                raise UserError(f"{groups[group]}: this folder holds no image that can be used.")
+        _copy_masks(source, names["test/anomalous"], partial, report)
+        write_data_json(partial, names)
+    return report
+
+
+def _copy_group(group: str, folder: Path, target: Path, report: PrepareReport) -> list[str]:
+    """Copies the readable images of a group to a folder of its own, with the folders below: no two share a name."""
+    names = []
+    for case in list_cases([folder]) if folder.is_dir() and any(folder.iterdir()) else []:
+        if "warning" in case:
+            report.notes.append(case["warning"])
+            continue
+        try:
+            name = _copy_image(case, folder, target / "images" / group)
+        except UserError as error:
+            report.left_out.append(str(error))
+            continue
+        names.append((Path(group) / name).as_posix())
+    report.counts[group] = len(names)
+    return names
+
+
+def _copy_image(case: Mapping[str, Any], folder: Path, target: Path) -> Path:
+    """Copies one image, and returns its path below the group's folder."""
+    files = [Path(file) for file in ensure_tuple(case["image"])]
+    if not may_be_dicom(files[0]):
+        CaseReader().get_data([files[0]])
+        name = files[0].relative_to(folder.absolute())
+        _copy(files[0], target / name)
+        return name
+    name = Path(f"{case['name']}.nii.gz")
+    try:
+        image = LoadImage(CaseReader(), image_only=True, dtype=None, ensure_channel_first=True)(files)
+    except Exception as error:  # MONAI's, around the sentence
+        raise UserError(explain(error)) from error
+    (target / name).parent.mkdir(parents=True, exist_ok=True)
+    write_image(image, target / name, dtype=None)
+    return name
+
+
+def _copy_masks(source: Path, names: list[str], target: Path, report: PrepareReport) -> None:
+    """Copies outlined lesions of anomalous test images, where these lie; a mask's name is its image's, whatever the
+    formats of the two."""
+    masks, group = source / _MASKS, Path("test") / "anomalous"
+    if not masks.is_dir():
+        return
+    images = {_without_ending(Path(name).relative_to(group)) for name in names}
+    count = 0
+    for path in find_images(masks):
+        name = path.relative_to(masks)
+        if _without_ending(name) not in images:
+            report.left_out.append(f"{path}: no image in {source / group} has this name.")
+            continue
+        _copy(path, target / _MASKS / group / name)
+        count += 1
+    report.counts[_MASKS] = count
+
+
+def _without_ending(path: Path) -> Path:
+    return path.with_name(stem(path))
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)

@@ -1,0 +1,62 @@
+"""What is said of a case in JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from monai.data.utils import to_affine_nd
+from monai.utils import convert_to_numpy, convert_to_tensor
+
+__all__ = ["RESULT_SCHEMA_VERSION", "peak_of", "summarize"]
+
+RESULT_SCHEMA_VERSION = "1.1"
+
+
+def summarize(case: Mapping[Hashable, Any]) -> dict[str, Any]:
+    """What is said of a case, without the bundle.
+
+    Args:
+        case: with ``path``, ``anomaly_map`` (C, *spatial), ``anomaly_score``, ``slice_scores`` and ``slice_axis``.
+
+    Returns:
+        The fields that docs/reference/results.md names; what needs a calibrated bundle is None.
+    """
+    return {
+        "schema_version": RESULT_SCHEMA_VERSION,
+        "input": Path(case["path"]).name,
+        "anomaly_score": case["anomaly_score"],
+        "p_value": None,
+        "threshold": None,
+        "is_anomalous": None,
+        "slice_axis": case["slice_axis"],
+        "slice_scores": case["slice_scores"],
+        "peak": peak_of(case["anomaly_map"]),
+        "warnings": [],
+    }
+
+
+def peak_of(anomaly_map: torch.Tensor) -> dict[str, Any]:
+    """Where a map is highest.
+
+    Args:
+        anomaly_map: (C, *spatial), with an affine (voxels to millimetres, RAS) if it is a MetaTensor.
+
+    Returns:
+        ``voxel``, the index in the order of the file's axes; ``lps_mm``, its place in millimetres, three numbers (None
+        without geometry); ``value``, the map there.
+    """
+    values = convert_to_numpy(convert_to_tensor(anomaly_map, track_meta=False)).max(axis=0)
+    voxel = np.unravel_index(int(values.argmax()), values.shape)
+    peak: dict[str, Any] = {"voxel": [int(i) for i in voxel], "lps_mm": None, "value": float(values[voxel])}
+    if isinstance(anomaly_map, MetaTensor):
+        affine = to_affine_nd(3, convert_to_numpy(anomaly_map.affine).astype(np.float64))  # a picture lies at z = 0
+        index = np.zeros(3)
+        index[: len(voxel)] = voxel
+        right, anterior, superior = (affine[:3, :3] @ index + affine[:3, 3]).tolist()
+        peak["lps_mm"] = [0.0 - right, 0.0 - anterior, 0.0 + superior]
+    return peak

@@ -1,0 +1,91 @@
+"""All results of a folder in one table."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ignite.engine import Engine, Events
+
+from monai_sagan.data import stem
+from monai_sagan.files import write_whole
+
+__all__ = ["ResultTable"]
+
+_COLUMNS = (
+    "name",
+    "input",
+    "anomaly_score",
+    "p_value",
+    "threshold",
+    "is_anomalous",
+    "slice_axis",
+    "highest_slice",
+    "peak_value",
+    "peak_voxel",
+    "peak_left_mm",
+    "peak_posterior_mm",
+    "peak_superior_mm",
+    "warnings",
+    "error",
+)
+
+
+class ResultTable:
+    """Writes ``results.csv``, one line a case, when an evaluator is done.
+
+    Cases that were finished before are in it too, and so are those of earlier runs that are in the file already. A
+    case that failed has its ``error`` and nothing else.
+
+    Args:
+        output_dir: folder of the results.
+    """
+
+    def __init__(self, output_dir: str | Path) -> None:
+        self.path = Path(output_dir) / "results.csv"
+        self.rows: dict[str, dict[str, Any]] = {}
+
+    def attach(self, engine: Engine) -> None:
+        """Attaches to an evaluator whose output is a list of cases."""
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
+        engine.add_event_handler(Events.COMPLETED, self._write)
+
+    def _collect(self, engine: Any) -> None:
+        for case in engine.state.output:
+            if "warning" not in case:
+                name = case.get("name") or stem(Path(case["path"]))
+                self.rows[name] = {"name": name, **_row(case)}
+
+    def _write(self, engine: Engine) -> None:
+        if not any("error" not in row for row in self.rows.values()):
+            return  # nothing was made
+        rows = {row["name"]: row for row in self._former_rows()} | self.rows
+        with write_whole(self.path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, _COLUMNS, restval="", extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows[name] for name in sorted(rows))
+
+    def _former_rows(self) -> list[dict[str, Any]]:
+        if not self.path.is_file():
+            return []
+        with self.path.open(encoding="utf-8", newline="") as file:
+            return [row for row in csv.DictReader(file) if row.get("name")]
+
+
+def _row(case: Mapping[str, Any]) -> dict[str, Any]:
+    """What a line says of a case."""
+    if "error" in case:
+        return {"input": Path(case["path"]).name, "error": case["error"]}
+    result = case["result"]
+    peak, scores = result["peak"], result["slice_scores"]
+    place = peak["lps_mm"] or ("", "", "")
+    return {
+        **result,
+        "highest_slice": scores.index(max(scores)) if scores else "",
+        "peak_value": peak["value"],
+        "peak_voxel": " ".join(map(str, peak["voxel"])),
+        **dict(zip(("peak_left_mm", "peak_posterior_mm", "peak_superior_mm"), place)),
+        "warnings": " ".join(result["warnings"]),
+    }
