@@ -41,6 +41,8 @@ class HealthyUnlabeledDataset(Dataset):
         return max(len(self.healthy), len(self.unlabeled))
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"There are {len(self)} pairs, so none has number {index}.")
         return {
             "image": self.healthy[index % len(self.healthy)],
             "unlabeled": self.unlabeled[index % len(self.unlabeled)],

@@ -87,7 +87,7 @@ def read_header(path: Path, tags: Sequence[str] = ()) -> Dataset | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's about values that do not matter here
             header = dcmread(path, stop_before_pixels=True, force=True, specific_tags=[*_TAGS, *tags])
-            list(header)  # pydicom reads the values only now
+            int(header.get("NumberOfFrames") or 1)  # a text, which may be none of a number
     except Exception:  # a text that is taken for DICOM fails in many ways
         return None
     return header if "Rows" in header or _kind(header) else None

@@ -52,11 +52,11 @@ class Plane:
     def from_dicom(cls, position: Any, orientation: Any, spacing: Any, size: tuple[int, int]) -> Plane:
         """From the values of ImagePositionPatient, ImageOrientationPatient and PixelSpacing (rows first)."""
         along_row, along_column = np.array(orientation, dtype=np.float64).reshape(2, 3)
-        along_row /= np.linalg.norm(along_row)
         overlap = along_row @ along_column
-        if not abs(overlap) < _MAX_OVERLAP:
+        if not along_row.any() or not along_column.any() or abs(overlap) > _MAX_OVERLAP:
             raise ValueError("Rows and columns are not perpendicular.")
-        along_column = along_column - overlap * along_row
+        along_row /= np.linalg.norm(along_row)
+        along_column = along_column - along_row * (along_row @ along_column)
         return cls(
             np.array(position, dtype=np.float64).reshape(3),
             along_row,

@@ -39,6 +39,7 @@ class RestorationInferer(Inferer):
         background: in volumes, slices, windows and patches with nothing above this value are not computed: the
             restored image is the image there, and the map zero. The network gets it as a keyword argument. None to
             compute everything.
+        keep_restored: whether the restored images are given too; without, a volume takes a third less memory.
         amp: whether CUDA devices compute in bfloat16; others always compute in 32 bits, where it is faster.
         device: where to compute; by default where the network is.
 
@@ -55,6 +56,7 @@ class RestorationInferer(Inferer):
         slice_direction: str | int = "acquisition",
         batch_size: int = 16,
         background: float | None = None,
+        keep_restored: bool = True,
         amp: bool = True,
         device: torch.device | str | None = None,
     ) -> None:
@@ -64,6 +66,7 @@ class RestorationInferer(Inferer):
         self.slice_direction = slice_direction
         self.batch_size = max(1, int(batch_size))
         self.background = background
+        self.keep_restored = keep_restored
         self.amp = amp
         self.device = device
         self.on_progress: Callable[[float], None] | None = None
@@ -81,8 +84,8 @@ class RestorationInferer(Inferer):
             **kwargs: passed to the network.
 
         Returns:
-            ``pred``, the restored images, in [-1, 1], and ``anomaly_map``, in [0, 1]: both (B, C, *spatial), 32-bit,
-            where ``inputs`` is and with its metadata.
+            ``pred``, the restored images, in [-1, 1], if they are kept, and ``anomaly_map``, in [0, 1]: both (B, C,
+            *spatial), 32-bit, where ``inputs`` is and with its metadata.
 
         Raises:
             ValueError: if the number of axes does not suit the network, or an image is smaller than 16 pixels along
@@ -92,73 +95,66 @@ class RestorationInferer(Inferer):
         dims, axes = len(self.image_size), images.dim() - 2
         if axes not in (dims, 3) or axes < 2:
             raise ValueError(f"an image with {axes} axes does not suit a network that works in {dims}D.")
-        restored, anomaly_map = torch.empty_like(images), torch.empty_like(images)
+        outputs = {"anomaly_map": torch.empty_like(images)}
+        if self.keep_restored:
+            outputs["pred"] = torch.empty_like(images)
         run = _Run(self, network, args, kwargs, images, is_volume=axes == 3)
         with torch.inference_mode():
             if axes == 2:
-                self._restore_slices(*(tensor.transpose(2, 3) for tensor in (images, restored, anomaly_map)), run)
+                # Pictures are slices that lie behind each other.
+                stack = {key: tensor.permute(1, 2, 3, 0) for key, tensor in outputs.items()}
+                self._restore_slices(images.permute(1, 2, 3, 0), stack, SliceLayout(2, 1, 0), run)
             else:
                 for item, volume in enumerate(images):
-                    layout = SliceLayout.of(
-                        _with_affine(volume, inputs, item), "axial" if dims == 3 else self.slice_direction
-                    )
                     run.item = item
-                    self._restore_volume(volume, restored[item], anomaly_map[item], layout, run)
-        return {
-            "pred": convert_to_dst_type(restored, inputs, dtype=torch.float32)[0],
-            "anomaly_map": convert_to_dst_type(anomaly_map, inputs, dtype=torch.float32)[0],
-        }
+                    results = {key: tensor[item] for key, tensor in outputs.items()}
+                    self._restore_volume(_with_affine(volume, inputs, item), results, run)
+        return {key: convert_to_dst_type(tensor, inputs, dtype=torch.float32)[0] for key, tensor in outputs.items()}
 
-    def _restore_volume(
-        self,
-        volume: torch.Tensor,
-        restored: torch.Tensor,
-        anomaly_map: torch.Tensor,
-        layout: SliceLayout,
-        run: _Run,
-    ) -> None:
-        """Restores a volume (C, *spatial) into two tensors of the same shape."""
+    def _restore_volume(self, volume: torch.Tensor, results: dict[str, torch.Tensor], run: _Run) -> None:
+        """Restores a volume (C, *spatial) into tensors of the same shape."""
+        plain = convert_to_tensor(volume, track_meta=False)
         if len(self.image_size) == 2:
-            self._restore_slices(*map(layout.view, (volume, restored, anomaly_map)), run, turn=layout.turn)
-        else:
-            restored.copy_(layout.undo_upright(self._restore_windows(layout.upright(volume), run)))
-            torch.sub(restored, volume, out=anomaly_map).abs_().div_(2)
+            self._restore_slices(plain, results, SliceLayout.of(volume, self.slice_direction), run)
+            return
+        layout = SliceLayout.of(volume, "axial")
+        restored = layout.undo_upright(self._restore_windows(layout.upright(plain), run))
+        torch.sub(restored, plain, out=results["anomaly_map"]).abs_().div_(2)
+        if "pred" in results:
+            results["pred"].copy_(restored)
 
     def _restore_slices(
-        self,
-        slices: torch.Tensor,
-        restored: torch.Tensor,
-        anomaly_map: torch.Tensor,
-        run: _Run,
-        turn: Callable[[torch.Tensor], torch.Tensor] = lambda slices: slices,
+        self, volume: torch.Tensor, results: dict[str, torch.Tensor], layout: SliceLayout, run: _Run
     ) -> None:
-        """Restores slices (N, C, rows, columns) into two tensors of the same shape; ``turn`` as they are seen."""
-        smallest = min(slices.shape[2:])
+        """Restores the slices of a volume (C, *spatial) into tensors of the same shape."""
+        count, smallest = len(layout.view(volume)), min(layout.view(volume).shape[2:])
         if smallest < _SMALLEST_SIDE:
             raise ValueError(
                 f"the image has only {smallest} pixels along one side; at least {_SMALLEST_SIDE} are needed."
             )
-        shown = torch.arange(len(slices), device=slices.device)
-        if run.background is not None:
-            shown = shown[has_foreground(slices, run.background)]
-            restored.copy_(slices)
-            anomaly_map.zero_()
-        done = 0
-        for chosen in shown.split(self.batch_size) if len(shown) else ():
-            new, changed = self._compare(turn(slices[chosen]).to(run.device), run)
-            restored[chosen], anomaly_map[chosen] = (turn(part).to(restored.device) for part in (new, changed))
-            done += len(chosen)
-            run.tell(done / len(shown))
+        for start in range(0, count, self.batch_size):
+            stop = min(start + self.batch_size, count)
+            pictures = layout.take(volume, start, stop)
+            shown = torch.arange(len(pictures), device=pictures.device)
+            if run.background is not None:
+                shown = shown[has_foreground(pictures, run.background)]
+            parts = {"pred": pictures, "anomaly_map": torch.zeros_like(pictures)}
+            if len(shown):
+                new = self._compare(pictures[shown].to(run.device), run)
+                parts = {key: part.index_copy(0, shown, new[key].to(part.device)) for key, part in parts.items()}
+            for key, result in results.items():
+                layout.view(result)[start:stop] = layout.turn(parts[key])
+            run.tell(stop / count)
 
-    def _compare(self, pictures: torch.Tensor, run: _Run) -> tuple[torch.Tensor, torch.Tensor]:
+    def _compare(self, pictures: torch.Tensor, run: _Run) -> dict[str, torch.Tensor]:
         """Restores pictures (N, C, rows, columns), and maps what changed."""
         small = resize(pictures, self.image_size)
         change = run(small) - small
-        anomaly_map = change.abs() / 2
-        size = list(pictures.shape[2:])
-        if size != self.image_size:
-            change, anomaly_map = resize(change, size), resize(anomaly_map, size)
-        return (pictures + change).clamp_(-1, 1), anomaly_map
+        size = pictures.shape[2:]
+        results = {"anomaly_map": resize(change.abs() / 2, size)}
+        # Without its restored images a volume takes less time and memory: the difference is not needed in full size.
+        results["pred"] = (pictures + resize(change, size)).clamp_(-1, 1) if self.keep_restored else pictures
+        return results
 
     def _restore_windows(self, volume: torch.Tensor, run: _Run) -> torch.Tensor:
         """Restores a volume (C, slices, rows, columns) window by window."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -82,7 +83,7 @@ def _copy_image(case: Mapping[str, Any], folder: Path, target: Path) -> Path:
     files = [Path(file) for file in ensure_tuple(case["image"])]
     if not may_be_dicom(files[0]):
         CaseReader().get_data([files[0]])
-        name = files[0].relative_to(folder.absolute())
+        name = files[0].relative_to(os.path.abspath(folder))
         _copy(files[0], target / name)
         return name
     name = Path(f"{case['name']}.nii.gz")

@@ -17,8 +17,8 @@ __all__ = ["ScaleToNetworkRange", "ScaleToNetworkRangeD", "ScaleToNetworkRangeDi
 # What lies below this share of the range of an image is air, and the noise in it.
 _AIR = 0.05
 
-# Values of whole numbers of up to 16 bits are counted instead of sorted: ten times as fast, and no copy.
-_COUNTED = ("uint8", "int8", "uint16", "int16")
+# Whole numbers within such a range are counted instead of sorted: ten times as fast, and no copy.
+_MOST_COUNTED = 2**16
 _COUNTED_AT_ONCE = 2**22
 
 
@@ -85,14 +85,15 @@ class ScaleToNetworkRange(Transform):
 def _count(array: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     """The values of an image in order and how often each occurs; or all of them, if they are too many to count."""
     flat = array.ravel(order="K")
-    if str(array.dtype) not in _COUNTED:
+    least, largest = flat.min(), flat.max()
+    if array.dtype.kind not in "iu" or int(largest) - int(least) >= _MOST_COUNTED:
         return flat.astype(np.float32, copy=False), None
-    least = int(np.iinfo(array.dtype).min)
-    counts = np.zeros(2 ** (8 * array.dtype.itemsize), dtype=np.int64)
+    counts = np.zeros(int(largest) - int(least) + 1, dtype=np.int64)
     for start in range(0, flat.size, _COUNTED_AT_ONCE):
-        counts += np.bincount(flat[start : start + _COUNTED_AT_ONCE].astype(np.int64) - least, minlength=counts.size)
+        part = flat[start : start + _COUNTED_AT_ONCE].astype(np.int64)
+        counts += np.bincount(part - int(least), minlength=counts.size)
     present = counts.nonzero()[0]
-    return (present + least).astype(np.float64), counts[present]
+    return (present + int(least)).astype(np.float64), counts[present]
 
 
 def _percentiles(values: np.ndarray, counts: np.ndarray | None, shares: tuple[float, float]) -> tuple[float, float]:

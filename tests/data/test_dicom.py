@@ -257,12 +257,22 @@ class TestRefused:
         path.write_bytes(path.read_bytes()[:kept])
         assert refusal(path) in (DAMAGED, "the file has no pixel data; copy it again or leave it out.")
 
-    def test_a_header_without_sense(self, a_dicom: Callable[..., Path]) -> None:
-        """Listed as one image, and refused as that."""
-        path = a_dicom()
-        path.write_bytes(path.read_bytes().replace(b"1\\2\\7 ", b"x\\y\\z "))
+    @pytest.mark.parametrize(
+        ("value", "nonsense", "reason"),
+        [
+            (b"1.0\\2.0\\7.0", b"one\\two\\six", "the header does not tell where the slice lies; leave it out."),
+            (b"IS\x02\x0012", b"IS\x02\x00ab", DAMAGED),  # NumberOfFrames
+        ],
+    )
+    def test_a_header_without_sense(
+        self, a_dicom: Callable[..., Path], value: bytes, nonsense: bytes, reason: str
+    ) -> None:
+        """Listed as an image all the same, and refused alone."""
+        path = a_dicom(NumberOfFrames=12)
+        assert path.read_bytes().count(value) == 1
+        path.write_bytes(path.read_bytes().replace(value, nonsense).replace(b"IS\x02\x0012", b"IS\x02\x001 "))
         assert len(list_cases([path.parent])) == 1
-        assert refusal(path) == DAMAGED
+        assert refusal(path) == reason
 
     def test_a_text(self, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
         path = tmp_path / "letter.dcm"
