@@ -57,14 +57,16 @@ def demo(
     device: DeviceOption = "auto",
     progress: ProgressOption = ProgressChoice.bar,
 ) -> None:
-    """Go the whole way on a synthetic phantom: train, evaluate and map a volume, in minutes on two cores."""
+    """Go the whole way on a synthetic phantom: train, evaluate on images and volumes, in minutes on two cores."""
     from monai_sagan.demo import run_demo
 
     metrics = run_demo(output, device=device, progress=progress.value)
     if progress is ProgressChoice.json:
         return
-    _show_metrics(metrics)
+    _show_metrics(metrics, "Images")
     typer.echo(f"Page: {output / 'evaluation' / 'report.html'}")
+    _show_metrics(metrics["volumes"], "Volumes")
+    typer.echo(f"Page: {output / 'evaluation_volumes' / 'report.html'}")
     typer.echo(f"Map of a volume: {output / 'volume' / 'phantom_lesion_anomaly.nii.gz'}")
     typer.echo(f"Pictures: {output / 'evaluation' / 'examples.png'} and {output / 'volume.png'}")
 
@@ -193,8 +195,8 @@ def _parse_settings(settings: list[str]) -> dict[str, Any]:
     return parsed
 
 
-def _show_metrics(metrics: dict[str, Any]) -> None:
-    table = Table(show_header=False)
+def _show_metrics(metrics: dict[str, Any], title: str | None = None) -> None:
+    table = Table(show_header=False, title=title, title_justify="left")
     for name, key in (("AUC", "auc"), ("Average precision", "average_precision")):
         value = metrics[key]
         if value is not None:
@@ -202,7 +204,7 @@ def _show_metrics(metrics: dict[str, Any]) -> None:
     for name, key in (("Pixel average precision", "pixel_average_precision"), ("Dice", "dice")):
         if metrics[key] is not None:
             table.add_row(name, f"{metrics[key]:.3f}")
-    table.add_row("Test images", f"{metrics['num_healthy']} healthy, {metrics['num_anomalous']} anomalous")
+    table.add_row("Test cases", f"{metrics['num_healthy']} healthy, {metrics['num_anomalous']} anomalous")
     Console().print(table)
 
 

@@ -33,8 +33,8 @@ class Reporter:
     def start(self, total: int, task: str) -> None:
         """``total`` steps of ``task`` begin."""
 
-    def progress(self, done: int, **details: Any) -> None:
-        """``done`` of the steps are done; ``details`` are numbers worth seeing."""
+    def progress(self, done: float, **details: Any) -> None:
+        """``done`` of the steps are done, the last one perhaps in part; ``details`` are numbers worth seeing."""
 
     def result(self, result: Mapping[str, Any]) -> None:
         """A case is finished."""
@@ -75,7 +75,7 @@ class BarReporter(Reporter):
         self.bar.start()
         atexit.register(self.bar.stop)  # a bar hides the cursor until it is stopped
 
-    def progress(self, done: int, **details: Any) -> None:
+    def progress(self, done: float, **details: Any) -> None:
         self.bar.update(self.task, completed=done)
         if details:
             self.bar.update(self.task, details="  ".join(f"{name} {value:.3g}" for name, value in details.items()))
@@ -98,7 +98,7 @@ class JsonReporter(Reporter):
         self.total = total
         self._print("start", total=total, task=task)
 
-    def progress(self, done: int, **details: Any) -> None:
+    def progress(self, done: float, **details: Any) -> None:
         # JSON knows no NaN, which the losses of a training that diverges are.
         finite = {name: value if math.isfinite(value) else None for name, value in details.items()}
         self._print("progress", done=done, total=self.total, **finite)

@@ -12,6 +12,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pydicom import Dataset
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, EnhancedMRImageStorage, ExplicitVRLittleEndian
+from pydicom.valuerep import DSfloat
 
 from monai_sagan.bundles import derive_bundle, find_bundle
 from monai_sagan.data import write_phantom
@@ -27,6 +31,16 @@ TINY_SETTINGS = {
     "batch_size": 8,
     "critic_steps": 4,
 }
+
+# A turn about three axes with anisotropic voxels, in millimetres, RAS.
+OBLIQUE = np.array(
+    [
+        [0.56965839, -0.48506657, 1.81690705, -11.5],
+        [0.32889240, 0.97082053, 0.08653590, 20.25],
+        [-0.23941410, 0.17949350, 4.44199931, -71.0],
+        [0.0, 0.0, 0.0, 1.0],
+    ]
+)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -113,3 +127,141 @@ def a_volume(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def oblique() -> np.ndarray:
+    """A geometry that no axis of the patient is parallel to."""
+    return OBLIQUE.copy()
+
+
+@pytest.fixture
+def a_dicom(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a slice of 12-bit pixels (rows, columns), of a patient with a name.
+
+    Other attributes are given by their keywords; None takes one away.
+    """
+
+    def write(name: str = "slice.dcm", pixels: np.ndarray | None = None, number: int = 0, **attributes: Any) -> Path:
+        if pixels is None:
+            pixels = np.random.default_rng(number).integers(0, 4096, (20, 30)).astype("<u2")
+        defaults = {
+            "SOPClassUID": CTImageStorage,
+            "SOPInstanceUID": f"1.2.3.{number + 1}",
+            "SeriesInstanceUID": "1.2.3.100",
+            "StudyInstanceUID": "1.2.3.200",
+            "PatientName": "Doe^Jane",
+            "PatientID": "4711-42",
+            "PatientBirthDate": "19700102",
+            "InstitutionName": "Saint Elsewhere",
+            "Modality": "CT",
+            "SeriesNumber": 3,
+            "InstanceNumber": number + 1,
+            "Rows": pixels.shape[-2],
+            "Columns": pixels.shape[-1],
+            "SamplesPerPixel": 1,
+            "PhotometricInterpretation": "MONOCHROME2",
+            "BitsAllocated": pixels.itemsize * 8,
+            "BitsStored": 12,
+            "HighBit": int(attributes.get("BitsStored", 12)) - 1,
+            "PixelRepresentation": 0,
+            "RescaleSlope": 1,
+            "RescaleIntercept": 0,
+            "SliceThickness": 3,
+            "PixelSpacing": [0.5, 0.25],
+            "ImagePositionPatient": [1, 2, 7 + 3 * number],
+            "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
+            "PixelData": pixels.tobytes(),
+        }
+        meta = FileMetaDataset()
+        meta.MediaStorageSOPClassUID = attributes.get("SOPClassUID", CTImageStorage)
+        meta.MediaStorageSOPInstanceUID = defaults["SOPInstanceUID"]
+        meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        dataset = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
+        for keyword, value in (defaults | attributes).items():
+            if value is not None:
+                setattr(dataset, keyword, value)
+        dataset.save_as(path, enforce_file_format=True)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def a_series(a_dicom: Callable[..., Path]) -> Callable[..., Path]:
+    """Writes the slices of a volume (x, y, z) into a folder, under names in another order.
+
+    ``changes`` are attributes of single slices by their number, ``attributes`` those of all.
+    """
+
+    def write(
+        folder: str = "series",
+        voxels: np.ndarray | None = None,
+        affine: np.ndarray = OBLIQUE,
+        changes: dict[int, dict[str, Any]] | None = None,
+        **attributes: Any,
+    ) -> Path:
+        if voxels is None:
+            voxels = np.random.default_rng(0).integers(0, 4096, (6, 5, 8)).astype("<u2")
+        paths = []
+        for number, pixels in enumerate(np.moveaxis(voxels, -1, 0)):
+            name = f"{folder}/{number * 7 % 101:03d}.dcm"
+            at = place(affine, number)
+            changed = (changes or {}).get(number, {})
+            paths.append(a_dicom(name, np.ascontiguousarray(pixels.T), number, **(at | attributes | changed)))
+        return paths[0].parent
+
+    return write
+
+
+@pytest.fixture
+def an_enhanced_file(a_dicom: Callable[..., Path]) -> Callable[..., Path]:
+    """Writes a volume (x, y, z) as the frames of a single file, in the order given."""
+
+    def write(voxels: np.ndarray, affine: np.ndarray, order: list[int], slopes: dict[int, float] | None = None) -> Path:
+        frames = []
+        for number in order:
+            at = place(affine, number)
+            frame, position, orientation, measures, rescaling = (Dataset() for _ in range(5))
+            position.ImagePositionPatient = at["ImagePositionPatient"]
+            orientation.ImageOrientationPatient = at["ImageOrientationPatient"]
+            measures.PixelSpacing, measures.SliceThickness = at["PixelSpacing"], 1
+            rescaling.RescaleSlope, rescaling.RescaleIntercept = (slopes or {}).get(number, 1), 0
+            rescaling.RescaleType = "US"
+            frame.PlanePositionSequence, frame.PlaneOrientationSequence = [position], [orientation]
+            frame.PixelMeasuresSequence, frame.PixelValueTransformationSequence = [measures], [rescaling]
+            frames.append(frame)
+        return a_dicom(
+            "enhanced.dcm",
+            np.ascontiguousarray(voxels[..., order].T),
+            SOPClassUID=EnhancedMRImageStorage,
+            Modality="MR",
+            NumberOfFrames=len(order),
+            SharedFunctionalGroupsSequence=[Dataset()],
+            PerFrameFunctionalGroupsSequence=frames,
+            ImagePositionPatient=None,
+            ImageOrientationPatient=None,
+            PixelSpacing=None,
+            RescaleSlope=None,
+            RescaleIntercept=None,
+        )
+
+    return write
+
+
+def place(affine: np.ndarray, slice_number: int) -> dict[str, list[DSfloat]]:
+    """Where DICOM says that a slice lies, as precisely as its decimal numbers of 16 characters can."""
+    lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+    spacing = np.linalg.norm(lps[:3, :2], axis=0)
+    orientation = (lps[:3, :2] / spacing).T.ravel()
+    return {
+        "ImagePositionPatient": _decimals(lps[:3, 3] + slice_number * lps[:3, 2]),
+        "ImageOrientationPatient": _decimals(orientation),
+        "PixelSpacing": _decimals(spacing[::-1]),
+    }
+
+
+def _decimals(values: np.ndarray) -> list[DSfloat]:
+    return [DSfloat(float(value), auto_format=True) for value in values]

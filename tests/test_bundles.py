@@ -269,7 +269,8 @@ class TestAsMonaiRunsIt:
                 launcher=launcher,
             )
         )
-        assert output.count('"event": "start"') == output.count('"event": "done"') == 1  # one of the two tells
+        # One of the two tells, of the preparation and of the training.
+        assert (output.count('"event": "start"'), output.count('"event": "done"')) == (2, 1)
 
         (events,) = (tmp_path / "two" / "eval").iterdir()  # one of the two writes
         assert events.name.startswith("events.out.tfevents")

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from monai_sagan import demo
-from monai_sagan.data import write_phantom
+from monai_sagan.data import write_phantom, write_phantom_volumes
 
 MADE = (
     "bundle/models/model.pt",
     "evaluation/metrics.json",
     "evaluation/report.html",
     "evaluation/examples.png",
+    "evaluation_volumes/report.html",
     "volume/phantom_lesion_anomaly.nii.gz",
     "volume/phantom_lesion_anomaly.json",
     "volume.png",
@@ -26,6 +27,8 @@ MADE = (
 def a_short_demo(monkeypatch: pytest.MonkeyPatch) -> None:
     few = partial(write_phantom, num_healthy=16, num_unlabeled=16, num_test=6)
     monkeypatch.setattr(demo, "write_phantom", few)
+    few_volumes = partial(write_phantom_volumes, num_healthy=2, num_unlabeled=2, num_test=3, size=(32, 32, 8))
+    monkeypatch.setattr(demo, "write_phantom_volumes", few_volumes)
     short = {"critic_steps": 2, "base_channels": 2, "num_res_blocks": 0, "critic_base_channels": 2}
     monkeypatch.setattr(demo, "DEMO_SETTINGS", demo.DEMO_SETTINGS | short)
 
@@ -34,6 +37,8 @@ def test_it_makes_everything_and_may_be_run_again(a_short_demo: None, tmp_path: 
     metrics = demo.run_demo(tmp_path, device="cpu", progress="none")
     assert {name for name in MADE if (tmp_path / name).stat().st_size > 0} == set(MADE)
     assert (metrics["num_healthy"], metrics["num_anomalous"], metrics["num_outlined"]) == (6, 6, 6)
+    of_volumes = metrics["volumes"]
+    assert (of_volumes["num_healthy"], of_volumes["num_anomalous"], of_volumes["num_outlined"]) == (3, 3, 3)
 
     weights = (tmp_path / "bundle" / "models" / "model.pt").read_bytes()
     again = demo.run_demo(tmp_path, device="cpu", progress="none")

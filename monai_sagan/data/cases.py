@@ -9,14 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from monai_sagan.data.dicom import DICOM_SUFFIXES, may_be_dicom
+from monai_sagan.data.dicom import DICOM_SUFFIXES, OWN_RESULT, may_be_dicom
 from monai_sagan.data.dicom_series import DicomSeries, find_series
 from monai_sagan.data.reader import IMAGE_SUFFIXES, is_image, stem
 from monai_sagan.errors import UserError
 
 __all__ = ["find_images", "list_cases"]
 
-_DIRECTORY = "Media Storage Directory Storage"  # the table of contents of a disc, DICOMDIR
+# Nobody misses the table of contents of a disc, DICOMDIR, and what was made of the images here.
+_NOT_WORTH_TELLING = ("Media Storage Directory Storage", OWN_RESULT)
+_RESULTS = ("_anomaly", "_restored")  # how names of images end that predict wrote
 _SHOWN = 10  # series that a message lists
 
 
@@ -54,7 +56,8 @@ def list_cases(inputs: Sequence[str | Path], series: Sequence[str] = ()) -> list
     they lie are one volume.
 
     Args:
-        inputs: files, and folders that are searched with all that is in them, hidden files and folders left out.
+        inputs: files, and folders that are searched with all that is in them, but for hidden files and folders and
+            results of former runs.
         series: numbers or SeriesInstanceUIDs of the DICOM series to keep; everything, if there are none.
 
     Returns:
@@ -116,7 +119,7 @@ def _search(given: Path, with_series: bool) -> _Found:
 
 
 def _search_folder(given: Path) -> _Found:
-    files = _walk(given)
+    files = [path for path in _walk(given) if not _is_result(path)]
     # Other files are what their names say.
     dicom = {path for path in files if _is_dicom_by_name(path) or (not is_image(path) and may_be_dicom(path))}
     series, others = find_series(dicom)
@@ -131,6 +134,13 @@ def _search_folder(given: Path) -> _Found:
     return _Found(sorted(cases, key=lambda case: case.full_name), warnings)
 
 
+def _is_result(path: Path) -> bool:
+    """Whether predict wrote the image: the folder of its results may lie in the folder of the images."""
+    name = stem(path)
+    ending = next((ending for ending in _RESULTS if name.endswith(ending)), None)
+    return ending is not None and path.with_name(f"{name.removesuffix(ending)}_anomaly.json").is_file()
+
+
 def _is_dicom_by_name(path: Path) -> bool:
     return path.name.lower().endswith(DICOM_SUFFIXES)
 
@@ -139,7 +149,7 @@ def _warnings(others: dict[Path, str]) -> dict[Path, str]:
     """A sentence for each folder with DICOM files that hold no image."""
     kinds: dict[Path, list[str]] = {}
     for path, kind in others.items():
-        if kind != _DIRECTORY:
+        if kind not in _NOT_WORTH_TELLING:
             kinds.setdefault(path.parent, []).append(kind)
     return {folder: _left_out(folder, held) for folder, held in kinds.items()}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from torch.utils.data import Dataset
 
 from monai_sagan.data.reader import is_picture
 from monai_sagan.errors import UserError, explain
+from monai_sagan.progress import ProgressKind, Reporter, make_reporter
 
 __all__ = ["CaseDataset", "HealthyUnlabeledDataset", "batch_cases"]
 
@@ -30,12 +32,25 @@ class HealthyUnlabeledDataset(Dataset):
         transform: deterministic preparation, the same for both; its result holds the samples of an image, (N, C,
             *spatial), as ``image``.
         num_workers: threads that prepare.
+        progress: how to tell how far the preparation is.
     """
 
-    def __init__(self, data: Mapping[str, Sequence[Any]], transform: Callable, num_workers: int = 2) -> None:
-        self.healthy, self.unlabeled = (
-            _prepare(data[kind], transform, num_workers) for kind in ("healthy", "unlabeled")
-        )
+    def __init__(
+        self,
+        data: Mapping[str, Sequence[Any]],
+        transform: Callable,
+        num_workers: int = 2,
+        progress: ProgressKind = "none",
+    ) -> None:
+        reporter = make_reporter(progress)
+        reporter.start(sum(len(data[kind]) for kind in ("healthy", "unlabeled")), "Preparing images")
+        prepare = _Preparation(transform, reporter)
+        try:
+            self.healthy, self.unlabeled = (
+                _samples(data[kind], prepare, num_workers) for kind in ("healthy", "unlabeled")
+            )
+        finally:
+            reporter.stop()
 
     def __len__(self) -> int:
         return max(len(self.healthy), len(self.unlabeled))
@@ -49,23 +64,30 @@ class HealthyUnlabeledDataset(Dataset):
         }
 
 
-def _prepare(cases: Sequence[Any], transform: Callable, num_workers: int) -> torch.Tensor:
+def _samples(cases: Sequence[Any], prepare: Transform, num_workers: int) -> torch.Tensor:
     """The samples of all cases, (N, C, *spatial)."""
-    cache = CacheDataset(list(cases), _Naming(transform), num_workers=num_workers, progress=False)
+    cache = CacheDataset(list(cases), prepare, num_workers=num_workers, progress=False)
     return torch.cat([cache[index]["image"] for index in range(len(cache))])
 
 
-class _Naming(Transform):
-    """Applies a transform, keeps its image alone, and lets whatever it raises name the file."""
+class _Preparation(Transform):
+    """Applies a transform, keeps its image alone, tells that it is done, and lets whatever it raises name the file."""
 
-    def __init__(self, transform: Callable) -> None:
+    def __init__(self, transform: Callable, reporter: Reporter) -> None:
         self.transform = transform
+        self.reporter = reporter
+        self.lock = Lock()
+        self.done = 0
 
     def __call__(self, data: Mapping[str, Any]) -> dict[str, torch.Tensor]:
         try:
-            return {"image": self.transform(data)["image"]}
+            image = self.transform(data)["image"]
         except Exception as error:
             raise UserError(_sentence(data, error)) from error
+        with self.lock:
+            self.done += 1
+            self.reporter.progress(self.done)
+        return {"image": image}
 
 
 def _path(case: Mapping[str, Any]) -> str:

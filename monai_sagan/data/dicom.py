@@ -19,6 +19,7 @@ from monai_sagan.errors import ImageError
 __all__ = [
     "DAMAGED",
     "DICOM_SUFFIXES",
+    "OWN_RESULT",
     "has_position",
     "kind_without_image",
     "may_be_dicom",
@@ -31,12 +32,16 @@ __all__ = [
 
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 
+OWN_RESULT = "a result of monai-sagan"
+
 DAMAGED = "the file is damaged or not an image; copy it again or leave it out."
 
+_OURS = "monai-sagan"  # as Manufacturer, in the results that this package writes
 _NO_PIXELS = "the file has no pixel data; copy it again or leave it out."
 _PREAMBLE = 128  # bytes before the word that marks a DICOM file
 _TAGS = [
     "SOPClassUID",
+    "Manufacturer",
     "Modality",
     "SeriesInstanceUID",
     "SeriesNumber",
@@ -94,7 +99,9 @@ def read_header(path: Path, tags: Sequence[str] = ()) -> Dataset | None:
 
 
 def kind_without_image(header: Dataset) -> str | None:
-    """The name of what a DICOM file holds instead of an image; None if it should hold an image."""
+    """The name of what a DICOM file holds instead of an image to look at; None if it should hold one."""
+    if header.get("Manufacturer") == _OURS:
+        return OWN_RESULT
     kind = UID(_kind(header))
     name = "an object of a private kind" if kind.name == kind else kind.name
     is_image = header.get("Rows") or "Image Storage" in name

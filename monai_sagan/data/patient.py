@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pydicom
-from pydicom.errors import InvalidDicomError
+
+from monai_sagan.data.dicom import may_be_dicom
 
 __all__ = ["patient_data"]
 
@@ -31,8 +32,8 @@ def patient_data(path: Path) -> dict[str, str] | None:
         ``name``, ``id``, ``birth_date``, ``sex``, ``study_date``, ``accession_number``, ``study_instance_uid`` and
         ``series_instance_uid``, each empty where the file does not tell; None if it is no DICOM file.
     """
-    try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_TAGS.values()))
-    except InvalidDicomError:
+    if not may_be_dicom(path):
         return None
+    # Old files begin without a preamble, which pydicom asks for unless forced.
+    header = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(_TAGS.values()))
     return {name: str(header.get(tag) or "") for name, tag in _TAGS.items()}

@@ -84,10 +84,10 @@ def write_phantom_volumes(
     root: Path,
     *,
     seed: int = 0,
-    num_healthy: int = 8,
-    num_unlabeled: int = 8,
+    num_healthy: int = 32,
+    num_unlabeled: int = 32,
     anomaly_ratio: float = 0.6,
-    num_test: int = 12,
+    num_test: int = 20,
     size: tuple[int, int, int] = _VOLUME_SIZE,
 ) -> None:
     """Write a phantom data set of volumes in the Med-AD layout: oblique stacks of slices like the images' planes.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,7 @@ class Source:
         folder: where they are.
         owner: patient, study and body part, empty where the source says nothing, with text as Unicode.
         headers: of the files, without pixels and without what says whose they are.
-        planes: in the order of the files, and of the frames in a file.
+        planes: in the order of the map's slices; so are the headers, where there is one for each plane.
     """
 
     folder: Path
@@ -96,6 +96,18 @@ class Source:
     def has_frame_of_reference(self) -> bool:
         """Whether places in the images can be compared with places in others."""
         return "FrameOfReferenceUID" in self.headers[0]
+
+    @property
+    def frame_order(self) -> list[int]:
+        """Numbers of the planes in the order of the headers, and of the frames in a file, as highdicom takes them."""
+        return sorted(range(len(self.planes)), key=lambda number: self.planes[number].frame or 0)
+
+    @cached_property
+    def positions(self) -> np.ndarray | None:
+        """Where the first pixels of the planes lie, (planes, 3), LPS, in millimetres; None if one does not say."""
+        if any(_lacks(plane.geometry, _GEOMETRY[:1]) for plane in self.planes):
+            return None
+        return np.array([plane.geometry.ImagePositionPatient for plane in self.planes], dtype=float)
 
     @cached_property
     def is_placed(self) -> bool:
@@ -112,11 +124,13 @@ class Source:
         return number if isinstance(number, int) else 0
 
 
-def read_source(files: Sequence[Path]) -> Source:
+def read_source(files: Sequence[Path], direction: np.ndarray | None = None) -> Source:
     """Reads what results must know of their source, but no pixels.
 
     Args:
-        files: images of one plane each, in the order of the planes; or one image of several.
+        files: images of one plane each; or one image of several.
+        direction: in which the planes follow each other, (3,), LPS; None for the order of the files, and of the frames
+            in a file.
 
     Raises:
         ImageError: if one is no DICOM image.
@@ -126,6 +140,10 @@ def read_source(files: Sequence[Path]) -> Source:
     owner = _take_owner(headers)
     planes = [plane for header in headers for plane in _planes_of(header)]
     source = Source(files[0].parent, owner, headers, planes)
+    if direction is not None and source.positions is not None:
+        order = np.argsort(source.positions @ direction, kind="stable")
+        in_files = [headers[number] for number in order] if len(headers) == len(planes) else headers
+        source = replace(source, headers=in_files, planes=[planes[number] for number in order])
     _settle_geometry(source)
     return source
 
@@ -201,7 +219,8 @@ def _settle_geometry(source: Source) -> None:
             header.pop("ImagePositionPatient", None)
             header.pop("PixelSpacing", None)
         elif "SharedFunctionalGroupsSequence" in header:
-            positions = [_some_of(plane.geometry, ["ImagePositionPatient"]) for plane in source.planes]
+            frames = [source.planes[number].geometry for number in source.frame_order]
+            positions = [_some_of(geometry, ["ImagePositionPatient"]) for geometry in frames]
             header.SharedFunctionalGroupsSequence = [
                 _item(PlaneOrientationSequence=[orientation], PixelMeasuresSequence=[measures])
             ]

@@ -13,6 +13,7 @@ from monai.utils import convert_to_numpy, convert_to_tensor
 from pydicom import Dataset
 from pydicom.config import disable_value_validation
 
+from monai_sagan.data.geometry import LPS_TO_RAS
 from monai_sagan.dicom_results.overlay import add_band, blend, make_overlay
 from monai_sagan.dicom_results.parametric_map import make_parametric_map
 from monai_sagan.dicom_results.segmentation import make_segmentation
@@ -24,6 +25,7 @@ from monai_sagan.report.pictures import map_scale
 __all__ = ["require_highdicom", "write_dicom_results"]
 
 _LARGEST_NUMBER = 9_999  # of a source's series, after which those of its results are numbered
+_SAME_SLICE = 0.5  # slices by which the ends of map and images may differ
 _LONGEST_TEXT = 64  # letters in one line of DICOM
 # What pydicom and highdicom raise for headers that contradict the standard.
 _REFUSALS = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
@@ -60,10 +62,10 @@ def write_dicom_results(
     colour. They carry patient and study of the source.
 
     Args:
-        files: the DICOM images of the case, one for each slice, in the order of the map's last axis; or a single one,
-            which may have several frames.
+        files: the DICOM images of the case, one for each slice; or a single one, which may have several frames. They
+            are put in the map's order by their positions, where it has an affine, and must be in that order elsewhere.
         image: (1, x, y) or (1, x, y, z), in [-1, 1], x first; the overlay's grey.
-        anomaly_map: as the image, float32 in [0, 1]; the affine of a MetaTensor is held against the files' positions.
+        anomaly_map: as the image, float32 in [0, 1]; the affine of a MetaTensor tells the slices' order.
         target: the folder to make, whole or not at all.
         map_threshold: what lies above it is segmented; None for no segmentation.
         bundle: the bundle's ``name``, ``version`` and ``weights_sha256`` (None if unknown).
@@ -79,9 +81,10 @@ def write_dicom_results(
     require_highdicom()
     # pydicom's warnings of unusual values tell the values, which may be a patient's.
     with disable_value_validation(), write_whole_folder(target) as folder:
-        source = _read(files)
+        affine = _affine_of(anomaly_map)
+        source = _read(files, None if affine is None else affine[:3, 2])
         values = _planes_of(anomaly_map)
-        _check_planes(source, values, anomaly_map)
+        _check_planes(source, values, affine)
         scale = map_scale(list(values))
         equipment = _equipment(bundle, software_version)
         sentences = _write_map(source, values, scale, folder, equipment)
@@ -97,7 +100,7 @@ def _write_map(
         return ["The DICOM images have no frame of reference, which a parametric map needs, so none was written."]
     series = _series(source, 1, "Anomaly map (research use only)", equipment)
     try:
-        result = make_parametric_map(source, values, scale, series)
+        result = make_parametric_map(source, values[source.frame_order], scale, series)
     except _REFUSALS:
         return ["The headers of the DICOM images lack what a parametric map needs, so none was written."]
     _save(result, source, folder / "parametric_map.dcm")
@@ -117,7 +120,7 @@ def _write_segmentation(
         return [f"The map lies nowhere above the threshold of {threshold:.4g}, so no DICOM segmentation was written."]
     series = _series(source, 2, "Anomaly segmentation (research use only)", equipment)
     try:
-        result = make_segmentation(source, mask, threshold, bundle, series)
+        result = make_segmentation(source, mask[source.frame_order], threshold, bundle, series)
     except _REFUSALS:
         return ["The headers of the DICOM images lack what a segmentation needs, so none was written."]
     _save(result, source, folder / "segmentation.dcm")
@@ -139,9 +142,9 @@ def _write_overlay(
     return []
 
 
-def _read(files: Sequence[Path]) -> Source:
+def _read(files: Sequence[Path], direction: np.ndarray | None) -> Source:
     try:
-        return read_source(files)
+        return read_source(files, direction)
     except _REFUSALS as error:
         raise UserError(
             f"{files[0].parent}: the headers of these DICOM images contradict the standard, so DICOM results cannot "
@@ -155,19 +158,26 @@ def _planes_of(image: torch.Tensor) -> np.ndarray:
     return array.reshape(*array.shape[:2], -1).transpose(2, 1, 0)
 
 
-def _check_planes(source: Source, values: np.ndarray, anomaly_map: torch.Tensor) -> None:
-    """Raises an error if the files are not the map's planes in the map's order: a lesion would be shown elsewhere."""
+def _affine_of(anomaly_map: torch.Tensor) -> np.ndarray | None:
+    """From the map's voxels to millimetres, LPS as DICOM has it; None where it has no place in space."""
+    if not isinstance(anomaly_map, MetaTensor) or anomaly_map.affine.shape != LPS_TO_RAS.shape:
+        return None
+    return LPS_TO_RAS @ convert_to_numpy(anomaly_map.affine).astype(np.float64)
+
+
+def _check_planes(source: Source, values: np.ndarray, affine: np.ndarray | None) -> None:
+    """Raises an error if the files are not the map's planes: a lesion would be shown elsewhere."""
     header = source.headers[0]
     fits = values.shape == (len(source.planes), header.Rows, header.Columns)
     fits = fits and all(other.SeriesInstanceUID == header.SeriesInstanceUID for other in source.headers)
-    if fits and len(values) > 1 and source.is_placed and isinstance(anomaly_map, MetaTensor):
-        to_next = convert_to_numpy(anomaly_map.affine)[:3, 2] * (-1, -1, 1)  # DICOM's x and y have the other sign
-        positions = np.array([plane.geometry.ImagePositionPatient for plane in source.planes], dtype=float)
-        fits = bool((np.diff(positions, axis=0) @ to_next > 0).all())
+    if fits and len(values) > 1 and affine is not None and source.positions is not None:
+        numbers = (np.linalg.inv(affine) @ np.pad(source.positions, ((0, 0), (0, 1)), constant_values=1).T)[2]
+        ends = (numbers[0], numbers[-1] - (len(numbers) - 1))
+        fits = bool((np.diff(numbers) > 0).all()) and bool((np.abs(ends) < _SAME_SLICE).all())
     if not fits:
         raise UserError(
-            f"{source.folder}: the map's slices are not these DICOM images in their order; give the images of one "
-            "series, sorted as the map is."
+            f"{source.folder}: these DICOM images are not the slices of the map; give the images of one series, which "
+            "the map was made of."
         )
 
 

@@ -118,10 +118,10 @@ class RestorationInferer(Inferer):
             self._restore_slices(plain, results, SliceLayout.of(volume, self.slice_direction), run)
             return
         layout = SliceLayout.of(volume, "axial")
-        restored = layout.undo_upright(self._restore_windows(layout.upright(plain), run))
-        torch.sub(restored, plain, out=results["anomaly_map"]).abs_().div_(2)
+        change = layout.undo_upright(self._change_windows(layout.upright(plain), run))
+        torch.abs(change, out=results["anomaly_map"]).div_(2)
         if "pred" in results:
-            results["pred"].copy_(restored)
+            torch.add(plain, change, out=results["pred"]).clamp_(-1, 1)
 
     def _restore_slices(
         self, volume: torch.Tensor, results: dict[str, torch.Tensor], layout: SliceLayout, run: _Run
@@ -135,16 +135,23 @@ class RestorationInferer(Inferer):
         for start in range(0, count, self.batch_size):
             stop = min(start + self.batch_size, count)
             pictures = layout.take(volume, start, stop)
-            shown = torch.arange(len(pictures), device=pictures.device)
-            if run.background is not None:
-                shown = shown[has_foreground(pictures, run.background)]
-            parts = {"pred": pictures, "anomaly_map": torch.zeros_like(pictures)}
-            if len(shown):
-                new = self._compare(pictures[shown].to(run.device), run)
-                parts = {key: part.index_copy(0, shown, new[key].to(part.device)) for key, part in parts.items()}
+            new = self._restore_pictures(pictures, run)
             for key, result in results.items():
-                layout.view(result)[start:stop] = layout.turn(parts[key])
+                layout.view(result)[start:stop] = layout.turn(new[key].to(result.device))
             run.tell(stop / count)
+
+    def _restore_pictures(self, pictures: torch.Tensor, run: _Run) -> dict[str, torch.Tensor]:
+        """Restores pictures (N, C, rows, columns) that show more than background."""
+        shown = None if run.background is None else has_foreground(pictures, run.background)
+        if shown is None or bool(shown.all()):
+            return self._compare(pictures.to(run.device), run)
+        results = {"anomaly_map": torch.zeros_like(pictures)}
+        if self.keep_restored:
+            results["pred"] = pictures.clone()
+        if bool(shown.any()):
+            for key, new in self._compare(pictures[shown].to(run.device), run).items():
+                results[key][shown] = new.to(pictures.device)
+        return results
 
     def _compare(self, pictures: torch.Tensor, run: _Run) -> dict[str, torch.Tensor]:
         """Restores pictures (N, C, rows, columns), and maps what changed."""
@@ -152,33 +159,36 @@ class RestorationInferer(Inferer):
         change = run(small) - small
         size = pictures.shape[2:]
         results = {"anomaly_map": resize(change.abs() / 2, size)}
-        # Without its restored images a volume takes less time and memory: the difference is not needed in full size.
-        results["pred"] = (pictures + resize(change, size)).clamp_(-1, 1) if self.keep_restored else pictures
+        if self.keep_restored:
+            results["pred"] = (pictures + resize(change, size)).clamp_(-1, 1)
         return results
 
-    def _restore_windows(self, volume: torch.Tensor, run: _Run) -> torch.Tensor:
-        """Restores a volume (C, slices, rows, columns) window by window."""
+    def _change_windows(self, volume: torch.Tensor, run: _Run) -> torch.Tensor:
+        """What restoring changes in a volume (C, slices, rows, columns), found window by window.
+
+        Changes are blended and not what is restored, so that nothing is exactly nothing.
+        """
         sides = [max(side, window) for side, window in zip(volume.shape[1:], self.image_size)]
         total = len(dense_patch_slices(sides, self.image_size, [window // 2 for window in self.image_size]))
         done = 0
 
-        def restore(windows: torch.Tensor) -> torch.Tensor:
+        def change(windows: torch.Tensor) -> torch.Tensor:
             nonlocal done
-            restored = windows.clone()
+            changes = torch.zeros_like(windows)
             shown = torch.arange(len(windows), device=windows.device)
             if run.background is not None:
                 shown = shown[has_foreground(windows, run.background)]
             if len(shown):
-                restored[shown] = run(windows[shown])
+                changes[shown] = run(windows[shown]) - windows[shown]
             done += len(windows)
             run.tell(done / total)
-            return restored
+            return changes
 
         return sliding_window_inference(
             volume[None],
             self.image_size,
             self.batch_size,
-            restore,
+            change,
             overlap=0.5,
             mode="gaussian",
             cval=-1.0,

@@ -32,7 +32,7 @@ class _PatchCoding(nn.Module):
         self.mix = conv_norm_act(spatial_dims, channels + codes.shape[1], channels, kernel_size=1, affine=False)
 
     def forward(self, features: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-        codes: torch.Tensor = self.patch_code.to(features.dtype)[places]
+        codes: torch.Tensor = self.patch_code.to(features.dtype)[places]  # type: ignore[index]
         sides = [features.shape[2 + axis] for axis in range(codes.dim() - 2)]
         return self.mix(torch.cat([features, codes.expand([-1, -1] + sides)], dim=1))
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import torch
 from isal import igzip
@@ -19,8 +19,7 @@ __all__ = ["IMAGE_FORMATS", "write_image"]
 # What holds 32-bit floating point numbers and the geometry of an image.
 IMAGE_FORMATS = (".nii.gz", ".nii", ".nrrd", ".mha")
 
-_NIFTI_HEADER = 352  # bytes before the voxels
-_CHUNK = 2**20
+_SCANNER = 1  # NIfTI's code for millimetres in the scanner's or the patient's coordinates
 
 
 def write_image(image: torch.Tensor, path: Path, dtype: torch.dtype | None = torch.float32) -> None:
@@ -35,36 +34,45 @@ def write_image(image: torch.Tensor, path: Path, dtype: torch.dtype | None = tor
     Raises:
         OSError: if it cannot be written.
     """
+    values = convert_to_tensor(image, track_meta=False, dtype=dtype)[0]
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0])
+    if isinstance(image, MetaTensor):
+        affine = to_affine_nd(3, convert_to_numpy(image.affine).astype(np.float64))
+    # Files have the first axis fastest; torch reverses axes by all cores, and one copy of a volume is enough.
+    voxels = values.permute(*reversed(range(values.dim()))).contiguous().numpy()
+    if path.name.endswith((".nii", ".nii.gz")):
+        _write_nifti(voxels.T, affine, path)
+    else:
+        _write_by_itk(voxels, affine, path)
+
+
+def _write_nifti(voxels: np.ndarray, affine: np.ndarray, path: Path) -> None:
+    """Writes voxels, x first; by nibabel, since ITK says nothing when a file ends too early."""
+    picture = nib.Nifti1Image(voxels, affine)
+    # Both forms: programs differ in which one they prefer.
+    picture.set_sform(affine, _SCANNER)
+    picture.set_qform(affine, _SCANNER)
+    picture.header.set_xyzt_units("mm")
+    with path.open("wb") as file:
+        if path.suffix == ".nii":
+            picture.to_stream(file)
+            return
+        # An eighth of zlib's time. No name and no time in the header: equal maps are equal files.
+        with igzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=1, mtime=0) as compressed:
+            picture.to_stream(compressed)
+
+
+def _write_by_itk(voxels: np.ndarray, affine: np.ndarray, path: Path) -> None:
+    """Writes voxels, x last."""
     import itk  # takes seconds, and is needed here only
 
-    dims = image.dim() - 1
-    values = convert_to_tensor(image, track_meta=False, dtype=dtype)[0]
-    # ITK takes the last axis first; torch reverses axes by all cores. A view for ITK: a volume is not copied again.
-    voxels = values.permute(*reversed(range(dims))).contiguous().numpy()
+    lps = orientation_ras_lps(to_affine_nd(voxels.ndim, affine))
+    spacing = affine_to_spacing(lps, r=voxels.ndim)
     picture = itk.image_view_from_array(voxels)
-    if isinstance(image, MetaTensor):
-        affine = orientation_ras_lps(to_affine_nd(dims, convert_to_numpy(image.affine).astype(np.float64)))
-        spacing = affine_to_spacing(affine, r=dims)
-        picture.SetSpacing(spacing.tolist())
-        picture.SetOrigin(affine[:dims, dims].tolist())
-        picture.SetDirection(itk.matrix_from_array(affine[:dims, :dims] / spacing))
-    plain = path.with_suffix("") if path.name.endswith(".nii.gz") else path
+    picture.SetSpacing(spacing.tolist())
+    picture.SetOrigin(lps[:-1, -1].tolist())
+    picture.SetDirection(itk.matrix_from_array(lps[:-1, :-1] / spacing))
     try:
-        itk.imwrite(picture, str(plain), compression=True)
-        if plain.suffix == ".nii" and plain.stat().st_size != _NIFTI_HEADER + voxels.nbytes:
-            raise not_written(path)  # ITK says nothing when a NIfTI file ends too early
-        if plain != path:
-            _compress(plain, path)
+        itk.imwrite(picture, str(path), compression=True)
     except RuntimeError as error:
         raise not_written(path) from error
-    finally:
-        if plain != path:
-            plain.unlink(missing_ok=True)
-
-
-def _compress(source: Path, target: Path) -> None:
-    """As ITK does, in an eighth of the time."""
-    with source.open("rb") as plain, target.open("wb") as file:
-        # No name and no time in the header: equal maps are equal files.
-        with igzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=1, mtime=0) as compressed:
-            shutil.copyfileobj(plain, compressed, _CHUNK)

@@ -123,7 +123,7 @@ class SaveResultd(MapTransform):
         d["result"] = result | {"anomaly_map": str(next(iter(images)))}
         return d
 
-    def _path(self, case: Mapping[Hashable, Any], ending: str) -> Path:
+    def _path(self, case: Mapping[Any, Any], ending: str) -> Path:
         name = case.get("name") or stem(Path(case["path"]))
         return self.output_dir / f"{name}{ending}"
 

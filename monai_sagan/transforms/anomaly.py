@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -15,10 +17,16 @@ from monai_sagan.transforms.slices import find_slice_axis
 __all__ = ["AnomalyScore", "AnomalyScoreD", "AnomalyScoreDict", "AnomalyScored"]
 
 
-class AnomalyScore(Transform):
-    """The published score, the mean of the anomaly map; of a volume, the largest of its slices' scores.
+# Of the slices that show something, this share decides.
+_HIGHEST_SHARE = 0.25
 
-    A lesion fills few slices of a volume: the mean over all of them would drown it.
+
+class AnomalyScore(Transform):
+    """The published score, the mean of the anomaly map; of a volume, built from its slices' scores.
+
+    A lesion fills few slices of a volume: the mean over all of them would drown it. The largest alone would be that of
+    the slice that is hardest to draw, mostly one of the first or the last. So the score of a volume is the mean of the
+    highest quarter of its slices' scores; slices without a change, as those of background are, do not count.
 
     Args:
         slice_direction: along which a volume is a stack of slices, see
@@ -58,9 +66,9 @@ class AnomalyScore(Transform):
         Returns:
             The score, in the units of the map.
         """
-        slices = self.slice_scores(anomaly_map)
+        slices = sorted((score for score in self.slice_scores(anomaly_map) if score > 0), reverse=True)
         if slices:
-            return max(slices)
+            return fmean(slices[: math.ceil(_HIGHEST_SHARE * len(slices))])
         return float(convert_to_tensor(anomaly_map, track_meta=False, dtype=torch.float32).mean())
 
 

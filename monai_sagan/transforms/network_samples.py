@@ -83,9 +83,9 @@ class NetworkSamples(Transform):
 
     def _patches(self, volume: torch.Tensor) -> torch.Tensor:
         """Patches of a volume on a grid on which they half overlap; what lies outside the volume is background."""
-        padded = SpatialPad(self.image_size, mode="constant", value=-1.0)(volume).as_tensor()
+        padded = convert_to_tensor(SpatialPad(self.image_size, mode="constant", value=-1.0)(volume), track_meta=False)
         places = dense_patch_slices(padded.shape[1:], self.image_size, [max(1, side // 2) for side in self.image_size])
-        patches = [padded[(slice(None), *place)] for place in places]
+        patches = [padded[:, slices, rows, columns] for slices, rows, columns in places]
         shown = torch.cat([has_foreground(patch[None], self.background) for patch in patches])
         return torch.stack([patches[index] for index in self._choose(shown)])
 

@@ -31,6 +31,10 @@ _SEEN = {0: ((2, -1), (1, 1)), 1: ((2, -1), (0, 1)), 2: ((1, 1), (0, 1))}
 # Slices are further apart than pixels by this factor at least where that is to tell how a volume was acquired.
 _CLEARLY_LONGER = 1.1
 
+# Of a volume turned by 45 degrees, two axes are as near to the patient's: a turn by a fraction of a degree decides, and
+# for every copy of the volume in the same way.
+_SLIGHT_TURN = np.eye(3) + 1e-3 * np.array([[0.0, -3.0, 2.0], [3.0, 0.0, -1.0], [-2.0, 1.0, 0.0]])
+
 
 @dataclass(frozen=True)
 class SliceLayout:
@@ -93,7 +97,8 @@ class SliceLayout:
 
     def turn(self, slices: torch.Tensor) -> torch.Tensor:
         """Turns slices (N, C, rows, columns) to be seen, or back again."""
-        return slices.flip([axis for axis, flip in zip((2, 3), self.flips[1:]) if flip])
+        axes = [axis for axis, flip in zip((2, 3), self.flips[1:]) if flip]
+        return slices.flip(axes) if axes else slices
 
     def upright(self, volume: torch.Tensor) -> torch.Tensor:
         """A volume (C, *three spatial axes) as (C, slices, rows, columns), with the slices in anatomical order."""
@@ -159,6 +164,7 @@ def _anatomical_axes(volume: NdarrayOrTensor) -> tuple[Sequence[int], Sequence[i
     """The array axes nearest to the patient's left-right, front-back and foot-head axes, and 1 or -1 for their way."""
     directions = _directions(volume)
     cosines = directions / np.linalg.norm(directions, axis=0)
+    nearness = np.abs(_SLIGHT_TURN @ cosines)
     # One array axis for each of the patient's, so that an oblique volume does not use one twice.
-    axes = max(itertools.permutations(range(3)), key=lambda axes: sum(abs(cosines[i, a]) for i, a in enumerate(axes)))
+    axes = max(itertools.permutations(range(3)), key=lambda axes: sum(nearness[i, axis] for i, axis in enumerate(axes)))
     return axes, [1 if cosines[i, axis] >= 0 else -1 for i, axis in enumerate(axes)]

@@ -99,25 +99,12 @@ class TestImages:
 
 class TestDicom:
     @pytest.fixture
-    def series(self, tmp_path: Path) -> Path:
+    def series(self, a_series: Callable[..., Path]) -> Path:
         """A folder of eight slices, 3 mm apart, of a patient with a name."""
-        folder = tmp_path / "in" / "Schädel T1"
-        folder.mkdir(parents=True)
-        rng = np.random.default_rng(0)
-        for number in range(8):
-            slice_ = pydicom.Dataset()
-            slice_.file_meta = pydicom.dataset.FileMetaDataset()
-            slice_.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
-            slice_.SOPClassUID, slice_.SOPInstanceUID = pydicom.uid.CTImageStorage, f"1.2.3.{number + 1}"
-            slice_.SeriesInstanceUID, slice_.StudyInstanceUID = "1.2.3.100", "1.2.3.200"
-            slice_.SeriesNumber, slice_.Modality, slice_.PatientName = 3, "CT", "Doe^Jane"
-            slice_.Rows, slice_.Columns, slice_.PixelSpacing = 20, 24, [1, 1]
-            slice_.SamplesPerPixel, slice_.PhotometricInterpretation = 1, "MONOCHROME2"
-            slice_.BitsAllocated, slice_.BitsStored, slice_.HighBit, slice_.PixelRepresentation = 16, 12, 11, 0
-            slice_.ImagePositionPatient = [0, 0, 3 * number]
-            slice_.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
-            slice_.PixelData = rng.integers(0, 4096, (20, 24)).astype("<u2").tobytes()
-            slice_.save_as(folder / f"{number}.dcm", enforce_file_format=True)
+        voxels = np.random.default_rng(0).integers(0, 4096, (24, 20, 8)).astype("<u2")
+        folder = a_series("in/Schädel T1", voxels, np.diag([-1.0, -1.0, 3.0, 1.0]))
+        for number, file in enumerate(sorted(folder.iterdir())):
+            file.rename(folder / f"{number}.dcm")
         return folder
 
     @pytest.fixture

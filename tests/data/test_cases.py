@@ -260,3 +260,20 @@ class TestWithoutImage:
         folder = a_series("disc")
         a_dicom("disc/DICOMDIR", **{**PDF, "SOPClassUID": "1.2.840.10008.1.3.10"})
         assert len(list_cases([folder])) == 1
+
+
+class TestResultsOfFormerRuns:
+    def test_are_no_images(self, files: Callable[..., Path]) -> None:
+        made = [f"maps/a_{kind}" for kind in ("anomaly.json", "anomaly.nii.gz", "restored.nii.gz")]
+        assert names(list_cases([files("a.png", *made)])) == ["a"]
+
+    def test_names_like_theirs_alone_are_nothing(self, files: Callable[..., Path]) -> None:
+        assert names(list_cases([files("my_anomaly.png", "my_restored.png")])) == ["my_anomaly", "my_restored"]
+
+    def test_as_dicom(self, a_series: Callable[..., Path], a_dicom: Callable[..., Path]) -> None:
+        """A volume of captures, as the overlay is."""
+        folder = a_series("T1")
+        for number in range(3):
+            a_dicom(f"T1/overlay/{number}.dcm", number=number, Manufacturer="monai-sagan", SeriesInstanceUID="1.2.9")
+        assert names(list_cases([folder])) == ["T1"]
+        assert refusal([folder / "overlay"]).startswith(f"{folder / 'overlay'}: this folder holds no image (")

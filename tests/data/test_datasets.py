@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -64,6 +65,13 @@ class TestHealthyUnlabeled:
             for index in range(len(dataset)):
                 dataset[index]
         assert seen == Counter([0, 1, 2, 10, 11, 12, 13, 14])
+
+    def test_it_tells_how_far_it_is(self, capsys: pytest.CaptureFixture[str]) -> None:
+        data = {"healthy": some_numbers(0, 2), "unlabeled": some_numbers(10, 1)}
+        HealthyUnlabeledDataset(data, to_tensor, progress="json")
+        events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert events[0] == {"event": "start", "total": 3, "task": "Preparing images"}
+        assert [event["done"] for event in events[1:]] == [1, 2, 3]
 
     def test_samples_of_a_volume_follow_each_other(self) -> None:
         def slices(case: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from monai_sagan.data import phantom_image, phantom_volume, write_phantom
+from monai_sagan.data import load_training_set, phantom_image, phantom_volume, write_phantom, write_phantom_volumes
 from monai_sagan.data.phantom_dataset import _case_rng
 
 COUNTS = {"num_healthy": 3, "num_unlabeled": 5, "num_test": 2, "size": (48, 48)}
@@ -221,3 +221,45 @@ class TestWrite:
     def test_wrong_arguments_are_refused(self, tmp_path, wrong, message):
         with pytest.raises(ValueError, match=message):
             write_phantom(tmp_path / "data", **COUNTS | wrong)
+
+
+class TestVolumes:
+    """A data set of volumes."""
+
+    COUNTS = {"num_healthy": 5, "num_unlabeled": 5, "num_test": 2, "size": (24, 20, 6)}
+
+    @pytest.fixture(scope="class")
+    def written(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        root = tmp_path_factory.mktemp("volumes") / "data"
+        write_phantom_volumes(root, **self.COUNTS)
+        return root
+
+    def test_can_be_trained_on(self, written):
+        data = load_training_set(written)
+        assert (len(data["healthy"]), len(data["unlabeled"])) == (5, 5)
+
+    def test_volumes_and_masks(self, written):
+        splits = json.loads((written / "data.json").read_text())
+        assert [len(splits["test"][label]) for label in "01"] == [2, 2]
+        for name in splits["test"]["1"]:
+            image, mask = (sitk.ReadImage(str(written / folder / name)) for folder in ("images", "masks"))
+            assert image.GetSize() == mask.GetSize() == (24, 20, 6)
+            assert image.GetDirection() == pytest.approx(mask.GetDirection())
+            assert sitk.GetArrayFromImage(mask).any()
+        assert sorted(path.name for path in (written / "masks").iterdir()) == sorted(splits["test"]["1"])
+
+    def test_no_volume_is_drawn_twice(self, written):
+        volumes = [sitk.GetArrayFromImage(sitk.ReadImage(str(path))) for path in (written / "images").iterdir()]
+        assert len(volumes) == 14
+        assert len({volume.tobytes() for volume in volumes}) == 14
+
+    def test_the_same_again_and_nothing_else(self, written, tmp_path):
+        before = files_of(written)
+        write_phantom_volumes(written, **self.COUNTS)
+        assert files_of(written) == before
+        write_phantom_volumes(tmp_path / "again", **self.COUNTS)
+        assert files_of(tmp_path / "again") == before
+        with pytest.raises(FileExistsError):
+            write_phantom_volumes(written, **(self.COUNTS | {"seed": 1}))
+        with pytest.raises(FileExistsError):
+            write_phantom(written, num_healthy=5, num_unlabeled=5, num_test=2, size=(24, 20))

@@ -11,12 +11,9 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
-from pydicom import Dataset
-from pydicom.dataset import FileMetaDataset
 from pydicom.uid import (
     ComputedRadiographyImageStorage,
     CTImageStorage,
-    ExplicitVRLittleEndian,
     MRImageStorage,
     generate_uid,
 )
@@ -58,7 +55,7 @@ class Case:
 
 
 @pytest.fixture
-def a_series(tmp_path: Path) -> Callable[..., Case]:
+def a_series(a_dicom: Callable[..., Path]) -> Callable[..., Case]:
     """Writes a CT or MR series with an affine (voxels to millimetres, LPS) and a map with a few bright planes."""
 
     def write(
@@ -67,7 +64,7 @@ def a_series(tmp_path: Path) -> Callable[..., Case]:
         sop_class: str = CTImageStorage,
         **tags: Any,
     ) -> Case:
-        shared = _header(sop_class, size[:2]) | _uids("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
+        shared = _header(sop_class) | _uids("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
         spacing = np.linalg.norm(affine[:3, :3], axis=0)
         directions = affine[:3, :3] / spacing
         shared |= {
@@ -83,7 +80,8 @@ def a_series(tmp_path: Path) -> Callable[..., Case]:
                 "ImagePositionPatient": [DS(x, auto_format=True) for x in position[:3]],
                 "InstanceNumber": size[2] - index,  # not the order in space
             }
-            files.append(_save(tmp_path / "series" / f"{index:03d}.dcm", shared | own | tags))
+            own |= _uids("SOPInstanceUID")
+            files.append(a_dicom(f"series/{index:03d}.dcm", _black(size), **(shared | own | tags)))
         return Case(files, *_found(size, _LPS @ affine))
 
     return write
@@ -96,25 +94,25 @@ def an_mr_series(a_series: Callable[..., Case]) -> Callable[..., Case]:
 
 
 @pytest.fixture
-def a_radiograph(tmp_path: Path) -> Callable[..., Case]:
+def a_radiograph(a_dicom: Callable[..., Path]) -> Callable[..., Case]:
     """Writes an image that has no frame of reference, as radiographs do."""
 
     def write(size: Sequence[int] = (320, 400), **tags: Any) -> Case:
-        header = _header(ComputedRadiographyImageStorage, size) | _uids("StudyInstanceUID", "SeriesInstanceUID")
-        header |= {"Modality": "CR", "PatientOrientation": ["L", "F"], "PixelSpacing": [0.2, 0.2], "InstanceNumber": 1}
-        return Case([_save(tmp_path / "radiograph.dcm", header | tags)], *_found(size, np.diag([-1.0, -1.0, 1.0])))
+        header = _header(ComputedRadiographyImageStorage)
+        header |= _uids("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+        header |= {"Modality": "CR", "PatientOrientation": ["L", "F"], "PixelSpacing": [0.2, 0.2]}
+        header |= dict.fromkeys(("ImagePositionPatient", "ImageOrientationPatient", "SliceThickness"))
+        file = a_dicom("radiograph.dcm", _black(size), **(header | tags))
+        return Case([file], *_found(size, np.diag([-1.0, -1.0, 1.0])))
 
     return write
 
 
-def _header(sop_class: str, size: Sequence[int]) -> dict[str, Any]:
+def _header(sop_class: str) -> dict[str, Any]:
     return {
         "SOPClassUID": sop_class,
-        "Modality": "CT",
         "Manufacturer": "Scanners",
-        "PatientName": "Doe^Jane",
         "PatientID": "12345",
-        "PatientBirthDate": "19700102",
         "PatientSex": "F",
         "StudyDate": "20240305",
         "StudyTime": "101112",
@@ -122,34 +120,16 @@ def _header(sop_class: str, size: Sequence[int]) -> dict[str, Any]:
         "AccessionNumber": "A1",
         "ReferringPhysicianName": "Roe^Richard",
         "SeriesNumber": 4,
-        "Columns": size[0],
-        "Rows": size[1],
-        "SamplesPerPixel": 1,
-        "PhotometricInterpretation": "MONOCHROME2",
-        "BitsAllocated": 16,
-        "BitsStored": 12,
-        "HighBit": 11,
-        "PixelRepresentation": 0,
-        "PixelData": bytes(2 * size[0] * size[1]),
     }
+
+
+def _black(size: Sequence[int]) -> np.ndarray:
+    """Pixels (rows, columns), at which nobody looks."""
+    return np.zeros((size[1], size[0]), "<u2")
 
 
 def _uids(*keywords: str) -> dict[str, str]:
     return {keyword: generate_uid() for keyword in keywords}
-
-
-def _save(path: Path, tags: dict[str, Any]) -> Path:
-    """Writes a file; tags that are None are left out."""
-    dataset = Dataset()
-    dataset.SOPInstanceUID = generate_uid()
-    for keyword, value in tags.items():
-        if value is not None:
-            setattr(dataset, keyword, value)
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    path.parent.mkdir(parents=True, exist_ok=True)
-    dataset.save_as(path, enforce_file_format=True)
-    return path
 
 
 def _found(size: Sequence[int], affine: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,0 +1,183 @@
+"""Seconds and memory that a volume needs, from its file to its map, and what part of the time the network takes.
+
+    python benchmarks/volumes.py
+
+draws volumes like a CT of the trunk (512 x 512 pixels a slice, 16 bits, NIfTI), maps each as ``monai-sagan predict``
+does, in a process of its own, and writes benchmarks/results/volumes_DEVICE.json with the machine it comes from. The
+table in docs/results/volumes.md is what it prints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).resolve().parent / "results"
+SIDE = 512
+# Width and depth of the generator: as published, and as the bundle ships.
+NETWORKS = {"published size": (64, 6), "as it ships": (8, 2)}
+
+
+def main() -> None:
+    """Runs what the arguments say."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--slices", type=int, nargs="+", default=[64, 256, 1000])
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--one", nargs=3, metavar=("NETWORK", "VOLUME", "OUTPUT"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(measure(*arguments.one, arguments.device)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        volumes = {count: draw_volume(Path(folder) / f"{count}.nii.gz", count) for count in arguments.slices}
+        runs = [
+            {"network": network, "slices": count} | run_once(network, volume, arguments.device)
+            for _ in range(arguments.repeats)  # all of them in turn, so that a slow minute does not hit one alone
+            for network in NETWORKS
+            for count, volume in volumes.items()
+        ]
+    result = {"machine": describe_machine(arguments.device), "side": SIDE, "runs": runs}
+    path = RESULTS / f"volumes_{arguments.device.split(':')[0]}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(make_table(runs))
+
+
+def draw_volume(path: Path, count: int) -> Path:
+    """Writes a volume like a CT: a body with lungs in air, with noise; its slices repeat after 64."""
+    import numpy as np
+    import SimpleITK as sitk
+
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:SIDE, :SIDE] / SIDE - 0.5
+    slices = []
+    for number in range(min(count, 64)):
+        lung = 0.12 + 0.03 * np.sin(number / 10)
+        body = (x / 0.42) ** 2 + (y / 0.3) ** 2 < 1
+        lungs = ((np.abs(x) - 0.2) / lung) ** 2 + (y / 0.2) ** 2 < 1
+        values = np.where(lungs, -800, np.where(body, 50, -1000)) + rng.normal(0, 15, x.shape)
+        slices.append(values.clip(-1024, 3000).astype(np.int16))
+    image = sitk.GetImageFromArray(np.stack([slices[number % 64] for number in range(count)]))
+    image.SetSpacing((0.8, 0.8, 1.0))
+    sitk.WriteImage(image, str(path), True)
+    return path
+
+
+def run_once(network: str, volume: Path, device: str) -> dict[str, float]:
+    """Maps a volume in a process of its own."""
+    with tempfile.TemporaryDirectory() as output:
+        command = [sys.executable, __file__, "--device", device, "--one", network, str(volume), output]
+        begin = time.perf_counter()
+        finished = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
+        seconds = time.perf_counter() - begin
+    figures = json.loads(finished.stdout.splitlines()[-1])
+    return {"seconds": seconds, **figures}
+
+
+def measure(network: str, volume: str, output: str, device: str) -> dict[str, float]:
+    """Maps a volume in this process, and measures.
+
+    Returns:
+        ``seconds_network``, within the network's forward pass; ``seconds_start``, until everything was imported;
+        ``gigabytes``, the most memory that the process had; ``gigabytes_beyond``, the same without the voxels of the
+        volume and what the process had before.
+    """
+    begin = time.perf_counter()
+    import torch
+
+    from monai_sagan import workflows
+    from monai_sagan.bundles import derive_bundle, find_bundle
+    from monai_sagan.networks import SAGANGenerator
+
+    width, depth = NETWORKS[network]
+    torch.manual_seed(0)
+    weights = SAGANGenerator(base_channels=width, num_res_blocks=depth).state_dict()
+    bundle = Path(output) / "bundle"
+    settings = {"base_channels": width, "num_res_blocks": depth, "intensity_window": [-1000, 400]}
+    derive_bundle(find_bundle("sagan_anomaly_detection"), bundle, settings, {}, weights)
+    within = 0.0
+    forward = SAGANGenerator.forward
+
+    def timed(self: Any, *args: Any, **kwargs: Any) -> Any:
+        nonlocal within
+        _wait(torch, device)
+        start = time.perf_counter()
+        result = forward(self, *args, **kwargs)
+        _wait(torch, device)
+        within += time.perf_counter() - start
+        return result
+
+    SAGANGenerator.forward = timed  # type: ignore[method-assign]
+    started = time.perf_counter()
+    before = gigabytes_now()
+    workflows.predict(bundle, [Path(volume)], Path(output) / "maps", device=device, progress="none")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+    voxels = int(Path(volume).name.split(".")[0]) * SIDE * SIDE * 2 / 1024**3
+    return {
+        "seconds_network": within,
+        "seconds_start": started - begin,
+        "gigabytes": peak,
+        "gigabytes_beyond": peak - before - voxels,
+    }
+
+
+def _wait(torch: Any, device: str) -> None:
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+
+
+def gigabytes_now() -> float:
+    """Memory of this process (Linux)."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1024**3
+
+
+def describe_machine(device: str) -> dict[str, Any]:
+    """What the figures come from."""
+    import torch
+
+    cpu = next(
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        platform.machine(),
+    )
+    gpu = torch.cuda.get_device_name(device) if device.startswith("cuda") else None
+    return {
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "gpu": gpu,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def make_table(runs: list[dict[str, Any]]) -> str:
+    """Medians of the repeats, and in brackets the least and the largest, as Markdown."""
+    lines = [
+        "| network | slices | seconds | network's share | memory (GB) | beyond volume and program (GB) |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for network, count in dict.fromkeys((run["network"], run["slices"]) for run in runs):
+        same = [run for run in runs if (run["network"], run["slices"]) == (network, count)]
+        seconds = [run["seconds"] for run in same]
+        share = statistics.median(run["seconds_network"] / run["seconds"] for run in same)
+        memory, beyond = (max(run[key] for run in same) for key in ("gigabytes", "gigabytes_beyond"))
+        lines.append(
+            f"| {network} | {count} | {statistics.median(seconds):.1f} ({min(seconds):.1f} to {max(seconds):.1f}) "
+            f"| {share:.0%} | {memory:.2f} | {beyond:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
