@@ -218,6 +218,15 @@ class TestDicomResults:
             assert int(path.stem) + int(reference.ReferencedFrameNumber) == 17
         assert values.shape == (20, 24, 16)
 
+    def test_a_radiograph(self, predict: Callable, a_dicom: Callable, maps: Path, listing: Callable) -> None:
+        """It lies nowhere in space, so nothing can be laid on it by its place."""
+        path = a_dicom("chest.dcm", SeriesNumber=8, **RADIOGRAPH)
+        outcome = predict(path, "--dicom", "--map-threshold", "0.05")
+        sentence = "The DICOM images have no frame of reference, which a parametric map needs, so none was written."
+        assert (outcome.code, outcome.err) == (0, f"Warning: {path}: {sentence}\n")
+        assert sorted(listing(maps / "chest_dicom")) == ["overlay/0001.dcm", "segmentation.dcm"]
+        assert json.loads((maps / "chest_anomaly.json").read_text())["warnings"] == [sentence]
+
     def test_without_highdicom(
         self, predict: Callable, a_scan: Callable, maps: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
