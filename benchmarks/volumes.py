@@ -56,8 +56,8 @@ def main() -> None:
 
 def draw_volume(path: Path, count: int) -> Path:
     """Writes a volume like a CT: a body with lungs in air, with noise; its slices repeat after 64."""
+    import nibabel as nib
     import numpy as np
-    import SimpleITK as sitk
 
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:SIDE, :SIDE] / SIDE - 0.5
@@ -68,9 +68,8 @@ def draw_volume(path: Path, count: int) -> Path:
         lungs = ((np.abs(x) - 0.2) / lung) ** 2 + (y / 0.2) ** 2 < 1
         values = np.where(lungs, -800, np.where(body, 50, -1000)) + rng.normal(0, 15, x.shape)
         slices.append(values.clip(-1024, 3000).astype(np.int16))
-    image = sitk.GetImageFromArray(np.stack([slices[number % 64] for number in range(count)]))
-    image.SetSpacing((0.8, 0.8, 1.0))
-    sitk.WriteImage(image, str(path), True)
+    voxels = np.stack([slices[number % 64].T for number in range(count)], -1)
+    nib.save(nib.Nifti1Image(voxels, np.diag([-0.8, -0.8, 1.0, 1.0])), path)
     return path
 
 
@@ -78,20 +77,18 @@ def run_once(network: str, volume: Path, device: str) -> dict[str, float]:
     """Maps a volume in a process of its own."""
     with tempfile.TemporaryDirectory() as output:
         command = [sys.executable, __file__, "--device", device, "--one", network, str(volume), output]
-        begin = time.perf_counter()
         finished = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
-        seconds = time.perf_counter() - begin
-    figures = json.loads(finished.stdout.splitlines()[-1])
-    return {"seconds": seconds, **figures}
+    return json.loads(finished.stdout.splitlines()[-1])
 
 
 def measure(network: str, volume: str, output: str, device: str) -> dict[str, float]:
     """Maps a volume in this process, and measures.
 
     Returns:
-        ``seconds_network``, within the network's forward pass; ``seconds_start``, until everything was imported;
-        ``gigabytes``, the most memory that the process had; ``gigabytes_beyond``, the same without the voxels of the
-        volume and what the process had before.
+        ``seconds``, from the volume's file to its map's; ``seconds_network``, of these within the network's forward
+        pass; ``seconds_start``, before, until everything was imported; ``gigabytes``, the most memory that the process
+        had; ``gigabytes_beyond``, the same without the voxels of the volume and what the process had before;
+        ``gigabytes_gpu``, the most that tensors took on the GPU.
     """
     begin = time.perf_counter()
     import torch
@@ -112,23 +109,27 @@ def measure(network: str, volume: str, output: str, device: str) -> dict[str, fl
     def timed(self: Any, *args: Any, **kwargs: Any) -> Any:
         nonlocal within
         _wait(torch, device)
-        start = time.perf_counter()
+        entered = time.perf_counter()
         result = forward(self, *args, **kwargs)
         _wait(torch, device)
-        within += time.perf_counter() - start
+        within += time.perf_counter() - entered
         return result
 
     SAGANGenerator.forward = timed  # type: ignore[method-assign]
-    started = time.perf_counter()
+    start = time.perf_counter() - begin
     before = gigabytes_now()
+    begin = time.perf_counter()
     workflows.predict(bundle, [Path(volume)], Path(output) / "maps", device=device, progress="none")
+    seconds = time.perf_counter() - begin
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
     voxels = int(Path(volume).name.split(".")[0]) * SIDE * SIDE * 2 / 1024**3
     return {
+        "seconds": seconds,
         "seconds_network": within,
-        "seconds_start": started - begin,
+        "seconds_start": start,
         "gigabytes": peak,
         "gigabytes_beyond": peak - before - voxels,
+        "gigabytes_gpu": torch.cuda.max_memory_allocated() / 1024**3 if device.startswith("cuda") else 0.0,
     }
 
 
@@ -162,21 +163,26 @@ def describe_machine(device: str) -> dict[str, Any]:
 
 
 def make_table(runs: list[dict[str, Any]]) -> str:
-    """Medians of the repeats, and in brackets the least and the largest, as Markdown."""
+    """Medians of the repeats, and in brackets the least and the largest, as Markdown; of memory the largest."""
     lines = [
-        "| network | slices | seconds | network's share | memory (GB) | beyond volume and program (GB) |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| network | slices | seconds | network | network, start counted | memory beyond (GB) | GPU (GB) |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for network, count in dict.fromkeys((run["network"], run["slices"]) for run in runs):
         same = [run for run in runs if (run["network"], run["slices"]) == (network, count)]
-        seconds = [run["seconds"] for run in same]
         share = statistics.median(run["seconds_network"] / run["seconds"] for run in same)
-        memory, beyond = (max(run[key] for run in same) for key in ("gigabytes", "gigabytes_beyond"))
+        whole = statistics.median(run["seconds_network"] / (run["seconds"] + run["seconds_start"]) for run in same)
+        beyond, gpu = (max(run[key] for run in same) for key in ("gigabytes_beyond", "gigabytes_gpu"))
         lines.append(
-            f"| {network} | {count} | {statistics.median(seconds):.1f} ({min(seconds):.1f} to {max(seconds):.1f}) "
-            f"| {share:.0%} | {memory:.2f} | {beyond:.2f} |"
+            f"| {network} | {count} | {_spread([run['seconds'] for run in same])} | {share:.0%} | {whole:.0%} "
+            f"| {beyond:.2f} | {gpu:.2f} |"
         )
-    return "\n".join(lines)
+    start = _spread([run["seconds_start"] for run in runs])
+    return "\n".join([*lines, "", f"Start of the program: {start} seconds."])
+
+
+def _spread(values: list[float]) -> str:
+    return f"{statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f})"
 
 
 if __name__ == "__main__":

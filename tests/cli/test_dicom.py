@@ -13,6 +13,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from pydicom import dcmread
+from pydicom.uid import DigitalXRayImageStorageForPresentation
 
 PDF = {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.104.1", "Rows": None, "Columns": None, "PixelData": None}
 STRUCTURES = PDF | {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.481.3"}
@@ -220,7 +221,7 @@ class TestDicomResults:
 
     def test_a_radiograph(self, predict: Callable, a_dicom: Callable, maps: Path, listing: Callable) -> None:
         """It lies nowhere in space, so nothing can be laid on it by its place."""
-        path = a_dicom("chest.dcm", SeriesNumber=8, **RADIOGRAPH)
+        path = a_dicom("chest.dcm", SOPClassUID=DigitalXRayImageStorageForPresentation, **RADIOGRAPH)
         outcome = predict(path, "--dicom", "--map-threshold", "0.05")
         sentence = "The DICOM images have no frame of reference, which a parametric map needs, so none was written."
         assert (outcome.code, outcome.err) == (0, f"Warning: {path}: {sentence}\n")

@@ -38,7 +38,7 @@ def test_scores_are_the_published_ones(
     assert (outcome.code, outcome.out, outcome.err) == (0, f"Bundle: {bundle}\n", "")
 
     parser = ConfigParser(ConfigParser.load_config_file(str(bundle / "configs" / "inference.json")))
-    parser.update({"bundle_root": str(bundle), "device": torch.device("cpu"), "datalist": []})
+    parser.update({"bundle_root": str(bundle), "device": torch.device("cpu"), "datalist": [], "save_restored": True})
     parser.get_parsed_content("checkpointloader")(parser.get_parsed_content("evaluator"))
     network, inferer = parser.get_parsed_content("network").eval(), parser.get_parsed_content("inferer")
     # The pipeline's images have x first; the reference has rows first.

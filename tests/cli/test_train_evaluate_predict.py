@@ -73,10 +73,13 @@ class TestTrain:
             "--progress=json",
         )
         assert (outcome.code, outcome.err) == (0, "")
-        events = outcome.events
-        assert [event["event"] for event in events] == ["start", "progress", "progress", "done"]
-        assert set(events[1]) == {"event", "done", "total", "critic", "generator"}
-        assert events[-1] == {"event": "done", "iterations": 12}
+        starts = [number for number, event in enumerate(outcome.events) if event["event"] == "start"]
+        preparing, training = outcome.events[: starts[1]], outcome.events[starts[1] :]
+        assert preparing[0] == {"event": "start", "total": 48, "task": "Preparing images"}
+        assert [event["done"] for event in preparing[1:]] == list(range(1, 49))
+        assert [event["event"] for event in training] == ["start", "progress", "progress", "done"]
+        assert set(training[1]) == {"event", "done", "total", "critic", "generator"}
+        assert training[-1] == {"event": "done", "iterations": 12}
 
     def test_resume(self, phantom: Path, tiny_bundle: Path, tmp_path: Path, run: Callable) -> None:
         arguments = ("--data", phantom, "--output", tmp_path / "x", "--progress", "json")
