@@ -95,9 +95,7 @@ class RestorationInferer(Inferer):
         dims, axes = len(self.image_size), images.dim() - 2
         if axes not in (dims, 3) or axes < 2:
             raise ValueError(f"an image with {axes} axes does not suit a network that works in {dims}D.")
-        outputs = {"anomaly_map": torch.empty_like(images)}
-        if self.keep_restored:
-            outputs["pred"] = torch.empty_like(images)
+        outputs = {key: _empty_like(images) for key in ("anomaly_map", "pred")[: 1 + self.keep_restored]}
         run = _Run(self, network, args, kwargs, images, is_volume=axes == 3)
         with torch.inference_mode():
             if axes == 2:
@@ -242,6 +240,12 @@ class _Run:
 def _device_of(network: Any, default: torch.device) -> torch.device:
     parameters = network.parameters() if isinstance(network, torch.nn.Module) else iter(())
     return next((parameter.device for parameter in parameters), default)
+
+
+def _empty_like(images: torch.Tensor) -> torch.Tensor:
+    """Room for results (B, C, *spatial), in memory as files have it, with x fastest: slices along z stay together."""
+    batch, channels, *sides = images.shape
+    return images.new_empty(batch, channels, *reversed(sides)).permute(0, 1, *range(len(sides) + 1, 1, -1))
 
 
 def _with_affine(volume: torch.Tensor, inputs: torch.Tensor, item: int) -> torch.Tensor:

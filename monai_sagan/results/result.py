@@ -47,12 +47,16 @@ def peak_of(anomaly_map: torch.Tensor) -> dict[str, Any]:
         anomaly_map: (C, *spatial), with an affine (voxels to millimetres, RAS) if it is a MetaTensor.
 
     Returns:
-        ``voxel``, the index in the order of the file's axes; ``lps_mm``, its place in millimetres, three numbers (None
-        without geometry); ``value``, the map there.
+        ``voxel``, the index in the order of the file's axes, of several highest the first one, x fastest; ``lps_mm``,
+        its place in millimetres, three numbers (None without geometry); ``value``, the map there.
     """
-    values = convert_to_numpy(convert_to_tensor(anomaly_map, track_meta=False)).max(axis=0)
-    voxel = np.unravel_index(int(values.argmax()), values.shape)
-    peak: dict[str, Any] = {"voxel": [int(i) for i in voxel], "lps_mm": None, "value": float(values[voxel])}
+    # In the order of files, x fastest, which is also that of large maps in memory: a copy would take its time.
+    values = convert_to_tensor(anomaly_map, track_meta=False).permute(*range(anomaly_map.dim() - 1, -1, -1))
+    place = int(values.reshape(-1).argmax())
+    *reversed_voxel, channel = (int(i) for i in np.unravel_index(place, values.shape))
+    voxel = reversed_voxel[::-1]
+    value = float(values[(*reversed_voxel, channel)])
+    peak: dict[str, Any] = {"voxel": voxel, "lps_mm": None, "value": value}
     if isinstance(anomaly_map, MetaTensor):
         affine = to_affine_nd(3, convert_to_numpy(anomaly_map.affine).astype(np.float64))  # a picture lies at z = 0
         index = np.zeros(3)
