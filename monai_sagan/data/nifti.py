@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 import math
 from pathlib import Path
+from typing import BinaryIO
 
 import nibabel as nib
 import numpy as np
 from isal import igzip
-from nibabel.arrayproxy import ArrayProxy
 from numpy.lib.recfunctions import structured_to_unstructured
 
 from monai_sagan.data.geometry import LPS_TO_RAS
@@ -25,6 +25,7 @@ __all__ = ["read_nifti"]
 _MILLIMETRES = {1: 1000.0, 3: 0.001}  # metres and micrometres; everything else is taken for millimetres
 _FLAT = 1e-6  # millimetres a voxel
 _CHUNK = 2**24  # bytes
+_SLICES_AT_ONCE = 16
 _MAX_COMPRESSION = 1032  # bytes for which one of a gzip file can stand
 
 
@@ -53,7 +54,7 @@ def read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
         if num_bytes > path.stat().st_size * (_MAX_COMPRESSION if is_compressed else 1):
             raise EOFError("Voxels are missing.")  # before memory is filled for them
         header.check_fix(logging.Logger("unheard", logging.CRITICAL))  # what it mends, it tells
-        voxels = ArrayProxy(file, header, mmap=False).get_unscaled().reshape(shape, order="F")
+        voxels = _read_voxels(file, header, shape)
         while is_compressed and file.read(_CHUNK):
             pass  # the checksum comes last
     affine = _affine(header)
@@ -88,11 +89,29 @@ def _voxel_type(header: nib.Nifti1Header, path: Path) -> np.dtype:
     return dtype
 
 
+def _read_voxels(file: BinaryIO | igzip.IGzipFile, header: nib.Nifti1Header, shape: tuple[int, ...]) -> np.ndarray:
+    """As the file has them, in the machine's byte order and C order, as torch takes arrays.
+
+    A few slices at a time: the first axis is the fastest in the file, and a copy of a whole volume with its axes the
+    other way round is several times slower than one of what fits into the processor's cache.
+    """
+    dtype = header.get_data_dtype()
+    voxels = np.empty(shape, dtype.newbyteorder("="))
+    slices = np.atleast_3d(voxels)
+    file.seek(header.get_data_offset())
+    for start in range(0, slices.shape[2], _SLICES_AT_ONCE):
+        part = slices[:, :, start : start + _SLICES_AT_ONCE]
+        # What is missing at the file's end is missed here: the sizes differ.
+        content = np.frombuffer(file.read(part.size * dtype.itemsize), dtype)
+        part[...] = content.reshape(part.shape, order="F")
+    return voxels
+
+
 def _scaled(voxels: np.ndarray, header: nib.Nifti1Header) -> np.ndarray:
-    """In the machine's byte order; as floats only where the header scales."""
+    """As floats only where the header scales."""
     slope, intercept = header.get_slope_inter()
     if slope is None or (slope, intercept) == (1.0, 0.0):
-        return voxels.astype(voxels.dtype.newbyteorder("="), copy=False)
+        return voxels
     scaled = voxels.astype(np.result_type(voxels.dtype, np.float32), copy=False)
     scaled *= slope
     scaled += intercept

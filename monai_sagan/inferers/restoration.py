@@ -95,7 +95,9 @@ class RestorationInferer(Inferer):
         dims, axes = len(self.image_size), images.dim() - 2
         if axes not in (dims, 3) or axes < 2:
             raise ValueError(f"an image with {axes} axes does not suit a network that works in {dims}D.")
-        outputs = {key: _empty_like(images) for key in ("anomaly_map", "pred")[: 1 + self.keep_restored]}
+        outputs = {"anomaly_map": _empty_like(images)}
+        if self.keep_restored:
+            outputs["pred"] = _empty_like(images)
         run = _Run(self, network, args, kwargs, images, is_volume=axes == 3)
         with torch.inference_mode():
             if axes == 2:

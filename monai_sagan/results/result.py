@@ -51,12 +51,12 @@ def peak_of(anomaly_map: torch.Tensor) -> dict[str, Any]:
         its place in millimetres, three numbers (None without geometry); ``value``, the map there.
     """
     # In the order of files, x fastest, which is also that of large maps in memory: a copy would take its time.
-    values = convert_to_tensor(anomaly_map, track_meta=False).permute(*range(anomaly_map.dim() - 1, -1, -1))
-    place = int(values.reshape(-1).argmax())
-    *reversed_voxel, channel = (int(i) for i in np.unravel_index(place, values.shape))
-    voxel = reversed_voxel[::-1]
-    value = float(values[(*reversed_voxel, channel)])
-    peak: dict[str, Any] = {"voxel": voxel, "lps_mm": None, "value": value}
+    values = convert_to_tensor(anomaly_map, track_meta=False).permute(*reversed(range(anomaly_map.dim())))
+    flat = values.reshape(-1)
+    place = int(flat.argmax())
+    *reversed_voxel, _ = np.unravel_index(place, values.shape)  # the channel comes last
+    voxel = [int(i) for i in reversed(reversed_voxel)]
+    peak: dict[str, Any] = {"voxel": voxel, "lps_mm": None, "value": float(flat[place])}
     if isinstance(anomaly_map, MetaTensor):
         affine = to_affine_nd(3, convert_to_numpy(anomaly_map.affine).astype(np.float64))  # a picture lies at z = 0
         index = np.zeros(3)

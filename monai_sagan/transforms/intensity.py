@@ -20,6 +20,7 @@ _AIR = 0.05
 # Whole numbers within such a range are counted instead of sorted: ten times as fast, and no copy.
 _MOST_COUNTED = 2**16
 _COUNTED_AT_ONCE = 2**22
+_SLICES_AT_ONCE = 16
 
 
 class ScaleToNetworkRange(Transform):
@@ -62,7 +63,7 @@ class ScaleToNetworkRange(Transform):
             The same shape, 32-bit floating point, in [-1, 1].
         """
         low, high = self._limits(img)
-        scaled = convert_to_tensor(img, track_meta=False).to(torch.float32, copy=True)
+        scaled = _copy_in_file_order(convert_to_tensor(img, track_meta=False))
         # In place: a volume is large.
         scaled.sub_(low).mul_(2.0 / (high - low) if high > low else 0.0).sub_(1.0).clamp_(-1.0, 1.0)
         return convert_to_dst_type(scaled, img, dtype=torch.float32)[0]
@@ -80,6 +81,17 @@ class ScaleToNetworkRange(Transform):
             inside = values > low + _AIR * (high - low)
             low, high = _percentiles(values[inside], None if counts is None else counts[inside], self.percentiles)
         return (low, high) if low < high else (float(values.min()), float(values.max()))
+
+
+def _copy_in_file_order(img: torch.Tensor) -> torch.Tensor:
+    """A 32-bit copy (C, *spatial), in memory as files have it, with x fastest: slices along z lie in one piece."""
+    channels, *sides = img.shape
+    copy = torch.empty(channels, *reversed(sides), dtype=torch.float32, device=img.device)
+    copy = copy.permute(0, *range(len(sides), 0, -1))
+    # A few slices at a time, which a processor's cache can hold.
+    for part, source in zip(copy.split(_SLICES_AT_ONCE, -1), img.split(_SLICES_AT_ONCE, -1)):
+        part.copy_(source)
+    return copy
 
 
 def _count(array: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
