@@ -170,6 +170,15 @@ class TestSave:
         }
         assert case["result"] == {**result, "anomaly_map": str(tmp_path / "case_anomaly.nii.gz")}
 
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux's device that is always full")
+    @pytest.mark.parametrize("ending", [".nii.gz", ".nii"])
+    def test_a_write_fails_in_any_thread(self, ending: str, tmp_path: Path) -> None:
+        path = tmp_path / f"map{ending}"
+        path.symlink_to("/dev/full")
+        with pytest.raises(OSError) as caught:  # noqa: PT011
+            write_image(torch.rand(1, 64, 64, 40), path)
+        assert caught.value.errno == errno.ENOSPC
+
     @pytest.mark.parametrize("ending", [".nii.gz", ".nii", ".nrrd", ".mha"])
     def test_formats_keep_values_and_geometry(self, ending: str, tmp_path: Path) -> None:
         case = a_case()

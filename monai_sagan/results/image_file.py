@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from io import BufferedWriter
 from pathlib import Path
+from typing import BinaryIO
 
 import nibabel as nib
 import numpy as np
 import torch
-from isal import igzip
+from isal import igzip_threaded
 from monai.data import MetaTensor
 from monai.data.utils import affine_to_spacing, orientation_ras_lps, to_affine_nd
 from monai.utils import convert_to_numpy, convert_to_tensor
@@ -47,19 +50,26 @@ def write_image(image: torch.Tensor, path: Path, dtype: torch.dtype | None = tor
 
 
 def _write_nifti(voxels: np.ndarray, affine: np.ndarray, path: Path) -> None:
-    """Writes voxels, x first; by nibabel, since ITK says nothing when a file ends too early."""
-    picture = nib.Nifti1Image(voxels, affine)
+    """Writes voxels, x first and fastest; by nibabel, since ITK says nothing when a file ends too early."""
+    header = nib.Nifti1Image(voxels, affine).header
     # Both forms: programs differ in which one they prefer.
-    picture.set_sform(affine, _SCANNER)
-    picture.set_qform(affine, _SCANNER)
-    picture.header.set_xyzt_units("mm")
-    with path.open("wb") as file:
-        if path.suffix == ".nii":
-            picture.to_stream(file)
-            return
-        # An eighth of zlib's time. No name and no time in the header: equal maps are equal files.
-        with igzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=1, mtime=0) as compressed:
-            picture.to_stream(compressed)
+    header.set_sform(affine, _SCANNER)
+    header.set_qform(affine, _SCANNER)
+    header.set_xyzt_units("mm")
+    header.set_slope_inter(1, 0)
+    header.set_data_offset(header.single_vox_offset)
+    with path.open("wb") as file, _compressed(file) if path.suffix == ".gz" else nullcontext(file) as target:
+        header.write_to(target)
+        for plane in voxels.T:
+            target.write(plane)
+
+
+def _compressed(file: BinaryIO) -> BufferedWriter:
+    """An eighth of zlib's time, and half of that again: while one slice is written, others are compressed.
+
+    No name and no time are put into it, so that equal maps are equal files.
+    """
+    return igzip_threaded.open(file, "wb", compresslevel=1, threads=2)
 
 
 def _write_by_itk(voxels: np.ndarray, affine: np.ndarray, path: Path) -> None:
