@@ -1,0 +1,62 @@
+"""A marker where the map is highest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import slicer
+
+from .volumes import ijk_to_ras, lay_under
+
+__all__ = ["mark_peak", "peak_position", "world_position"]
+
+
+def mark_peak(
+    marker_node: slicer.vtkMRMLMarkupsFiducialNode,
+    map_node: slicer.vtkMRMLScalarVolumeNode,
+    ras: Sequence[float],
+    value: float,
+) -> None:
+    """Puts one point, named by the map's value, in the place of those that a node has.
+
+    Args:
+        marker_node: what marks the peak from now on; it moves with the map.
+        map_node: the map.
+        ras: the place in mm, without the map's parent transform.
+        value: of the map there.
+    """
+    marker_node.RemoveAllControlPoints()
+    marker_node.AddControlPoint(*map(float, ras), f"peak {value:.3g}")
+    marker_node.SetNthControlPointLocked(0, True)  # or a click drags it away
+    lay_under(marker_node, map_node)
+    if marker_node.GetDisplayNode() is None:
+        marker_node.CreateDefaultDisplayNodes()
+
+
+def peak_position(
+    map_node: slicer.vtkMRMLScalarVolumeNode, lps_mm: Sequence[float] | None
+) -> tuple[float, float, float]:
+    """Where a result's peak lies.
+
+    Args:
+        map_node: the map.
+        lps_mm: as the result says it (left, posterior, superior); without it, the map itself is looked through, since
+            its voxels may have another order by now than the result's.
+
+    Returns:
+        Millimetres (R, A, S), without the map's parent transform.
+    """
+    if lps_mm is not None:
+        left, posterior, superior = lps_mm
+        return -left, -posterior, superior
+    values = slicer.util.arrayFromVolume(map_node)
+    k, j, i = np.unravel_index(values.argmax(), values.shape)
+    return tuple((ijk_to_ras(map_node) @ [i, j, k, 1])[:3].tolist())
+
+
+def world_position(marker_node: slicer.vtkMRMLMarkupsFiducialNode) -> tuple[float, float, float]:
+    """Where the marker is: mm (R, A, S), with its parent transform."""
+    position = [0.0] * 3
+    marker_node.GetNthControlPointPositionWorld(0, position)
+    return tuple(position)

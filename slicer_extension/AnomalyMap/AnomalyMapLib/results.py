@@ -1,0 +1,345 @@
+"""A result, as its JSON says it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+__all__ = [
+    "AnomalyResult",
+    "BundleOfResult",
+    "ClassProbability",
+    "Peak",
+    "ResultError",
+    "describe",
+    "read_result",
+    "result_from_dict",
+    "result_to_json",
+]
+
+_SCHEMA = "1"
+_MAP_ENDINGS = (".nrrd", ".nii.gz", ".nii", ".mha")
+_JSON_ENDING = "_anomaly.json"
+_T = TypeVar("_T")
+
+
+class ResultError(ValueError):
+    """A result that cannot be used; the sentence says why."""
+
+
+@dataclass(frozen=True)
+class Peak:
+    """Where a map is highest.
+
+    Attributes:
+        voxel: index in the order of the file's axes.
+        lps_mm: the place in millimetres (left, posterior, superior); None without geometry.
+        value: the map there.
+    """
+
+    voxel: tuple[int, ...]
+    lps_mm: tuple[float, float, float] | None
+    value: float
+
+
+@dataclass(frozen=True)
+class ClassProbability:
+    """How probable a classifier holds a class, from 0 to 1."""
+
+    name: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class BundleOfResult:
+    """The bundle that made a result."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True)
+class AnomalyResult:
+    """What is said of one image; docs/reference/results.md has the meaning of each field.
+
+    Attributes:
+        anomaly_map: the map's file, of a classifier the weight map's; None if there is none any more.
+        input: name of the file that was read.
+        anomaly_score: None for a classifier.
+        p_value, threshold, is_anomalous: None unless the bundle is calibrated.
+        slice_axis: array axis along which a volume was taken apart; None for a 2D image.
+        slice_scores: one a slice, in the order of the axis.
+        peak: None where the result has none.
+        classes: of a classifier, as it names them.
+        bundle: what made it.
+        warnings: sentences.
+        map_threshold: from where on the map counts as anomalous, as it was asked for.
+    """
+
+    anomaly_map: Path | None
+    input: str
+    anomaly_score: float | None
+    p_value: float | None
+    threshold: float | None
+    is_anomalous: bool | None
+    slice_axis: int | None
+    slice_scores: tuple[float, ...]
+    peak: Peak | None
+    classes: tuple[ClassProbability, ...]
+    bundle: BundleOfResult
+    warnings: tuple[str, ...]
+    map_threshold: float | None
+
+
+def result_from_dict(values: Mapping[str, Any], anomaly_map: Path | None = None) -> AnomalyResult:
+    """A result from its JSON, or from the event ``result``. Fields that are not known are ignored.
+
+    Args:
+        values: the JSON's content.
+        anomaly_map: the map's file; without it, the one that ``values`` name, if any.
+
+    Raises:
+        ResultError: if it is of another schema, or a field is missing or has a value that makes no sense.
+    """
+    version = _field(values, "schema_version", _word)
+    if version.split(".")[0] != _SCHEMA:
+        raise ResultError(
+            f"The result has schema version {version}, and this extension reads {_SCHEMA}.x; "
+            "install versions of the extension and of monai-sagan that belong together."
+        )
+    named = _optional(values, "anomaly_map", _word)
+    slice_axis = _optional(values, "slice_axis", _index)
+    peak = _optional(values, "peak", _peak)
+    if slice_axis is not None and peak is not None and slice_axis >= len(peak.voxel):
+        raise ResultError(f"The result's slice_axis is {slice_axis}, but its peak has {len(peak.voxel)} axes.")
+    return AnomalyResult(
+        anomaly_map=anomaly_map or (Path(named) if named else None),
+        input=_field(values, "input", _word),
+        anomaly_score=_optional(values, "anomaly_score", _number),
+        p_value=_optional(values, "p_value", _number),
+        threshold=_optional(values, "threshold", _number),
+        is_anomalous=_optional(values, "is_anomalous", _switch),
+        slice_axis=slice_axis,
+        slice_scores=_optional(values, "slice_scores", _numbers) or (),
+        peak=peak,
+        classes=_optional(values, "classes", _classes) or (),
+        bundle=_field(values, "bundle", _bundle),
+        warnings=_optional(values, "warnings", _sentences) or (),
+        map_threshold=_optional(_optional(values, "settings", _mapping) or {}, "map_threshold", _number),
+    )
+
+
+def read_result(path: Path) -> AnomalyResult:
+    """A result from ``NAME_anomaly.json``, with the map that lies beside it.
+
+    Args:
+        path: the JSON file.
+
+    Raises:
+        ResultError: if there is no such file, it cannot be read, or is no result; the sentence names the file.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ResultError(f"{path}: {error.strerror}; choose a file that ends in {_JSON_ENDING}.") from error
+    except (ValueError, RecursionError) as error:
+        raise ResultError(
+            f"{path}: this file is damaged or no JSON; choose one that ends in {_JSON_ENDING}."
+        ) from error
+    if not isinstance(values, dict):
+        raise ResultError(f"{path}: this file holds no result; choose one that ends in {_JSON_ENDING}.")
+    stem = path.name.removesuffix(".json")
+    beside = [path.with_name(stem + ending) for ending in _MAP_ENDINGS]
+    anomaly_map = next((file for file in beside if file.is_file()), None)
+    try:
+        return result_from_dict(values, anomaly_map)
+    except ResultError as error:
+        raise ResultError(f"{path}: {error}") from error
+
+
+def result_to_json(result: AnomalyResult) -> str:
+    """The JSON from which :func:`result_from_dict` makes the same result, but for the map's file.
+
+    It is kept in scenes, which are passed on: the map is a node there, and a path may tell who the patient is.
+
+    Args:
+        result: what to keep.
+
+    Returns:
+        One line.
+    """
+    peak = result.peak
+    values = {
+        "schema_version": f"{_SCHEMA}.1",
+        "input": result.input,
+        "anomaly_score": result.anomaly_score,
+        "p_value": result.p_value,
+        "threshold": result.threshold,
+        "is_anomalous": result.is_anomalous,
+        "slice_axis": result.slice_axis,
+        "slice_scores": result.slice_scores,
+        "peak": peak and {"voxel": peak.voxel, "lps_mm": peak.lps_mm, "value": peak.value},
+        "classes": [{"name": item.name, "probability": item.probability} for item in result.classes],
+        "bundle": {"name": result.bundle.name, "version": result.bundle.version},
+        "warnings": result.warnings,
+        "settings": {"map_threshold": result.map_threshold},
+    }
+    return json.dumps(values)
+
+
+def describe(result: AnomalyResult) -> str:
+    """A result in plain words, for somebody who reads images and not code.
+
+    Args:
+        result: of an image or a volume, of a map or a classifier.
+
+    Returns:
+        A few sentences.
+    """
+    sentences = [_describe_classes(result), _describe_score(result), _describe_peak(result), *result.warnings]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _describe_classes(result: AnomalyResult) -> str:
+    if not result.classes:
+        return ""
+    ranked = sorted(result.classes, key=lambda item: -item.probability)
+    told = ", ".join(f"{item.name} {_percent(item.probability)}" for item in ranked)
+    return f"Most probable is {ranked[0].name} ({told})." if len(ranked) > 1 else f"{told}."
+
+
+def _describe_score(result: AnomalyResult) -> str:
+    if result.anomaly_score is None:
+        return ""
+    parts = [f"Score {result.anomaly_score:.3g}."]
+    if result.p_value is not None:
+        share = _percent(result.p_value)
+        parts.append(f"The p-value is {result.p_value:.2g}: of healthy images, {share} score as high or higher.")
+    if result.is_anomalous is not None:
+        parts.append("Taken as a whole, the image counts as " + ("anomalous." if result.is_anomalous else "healthy."))
+    if result.p_value is None and result.is_anomalous is None:
+        parts.append(
+            "This bundle is not calibrated: the score only means something beside those of other images by the same "
+            "bundle."
+        )
+    return " ".join(parts)
+
+
+def _describe_peak(result: AnomalyResult) -> str:
+    peak = result.peak
+    if peak is None:
+        return ""
+    value = f"{peak.value:.2g}"
+    map_name = "weight map" if result.classes else "map"
+    if peak.value <= 0:
+        return f"The {map_name} is zero everywhere."
+    if result.slice_axis is None:
+        column, row = (*peak.voxel, 0, 0)[:2]
+        return f"The {map_name} is highest ({value}) in column {column + 1}, row {row + 1}."
+    number = peak.voxel[result.slice_axis] + 1
+    slices = f"slice {number} of {len(result.slice_scores)}" if result.slice_scores else f"slice {number}"
+    place = f", at {_place(peak.lps_mm)}" if peak.lps_mm else ""
+    return f"The {map_name} is highest ({value}) in {slices}{place}."
+
+
+def _place(lps_mm: Sequence[float]) -> str:
+    """As slice views tell a place: the side, and how far."""
+    sides = ("LR", "PA", "SI")
+    return ", ".join(f"{side[value < 0]} {abs(value):.1f} mm" for side, value in zip(sides, lps_mm))
+
+
+def _percent(share: float) -> str:
+    percent = 100 * share
+    if 0 < percent < 0.1:
+        return "less than 0.1 %"
+    if 99.9 < percent < 100:
+        return "more than 99.9 %"
+    return f"{percent:.1f} %" if percent < 10 else f"{percent:.0f} %"
+
+
+# What a field may be. Each takes the field's name for what it says, and its value.
+
+
+def _field(values: Mapping[str, Any], name: str, kind: Callable[[str, Any], _T]) -> _T:
+    if values.get(name) is None:
+        raise ResultError(f"The result has no {name}.")
+    return kind(name, values[name])
+
+
+def _optional(values: Mapping[str, Any], name: str, kind: Callable[[str, Any], _T]) -> _T | None:
+    return None if values.get(name) is None else kind(name, values[name])
+
+
+def _word(name: str, value: Any) -> str:
+    return _of_type(name, value, str, "text")
+
+
+def _switch(name: str, value: Any) -> bool:
+    return _of_type(name, value, bool, "true or false")
+
+
+def _mapping(name: str, value: Any) -> Mapping[str, Any]:
+    return _of_type(name, value, Mapping, "an object")
+
+
+def _items(name: str, value: Any) -> Sequence[Any]:
+    return _of_type(name, value, (list, tuple), "a list")
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
+        raise _unlike(name, value, "a finite number")
+    return float(value)
+
+
+def _index(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise _unlike(name, value, "a whole number, 0 or more")
+    return value
+
+
+def _numbers(name: str, value: Any) -> tuple[float, ...]:
+    return tuple(_number(name, item) for item in _items(name, value))
+
+
+def _sentences(name: str, value: Any) -> tuple[str, ...]:
+    return tuple(_word(name, item) for item in _items(name, value))
+
+
+def _place_in_mm(name: str, value: Any) -> tuple[float, float, float]:
+    numbers = _numbers(name, value)
+    if len(numbers) != 3:
+        raise _unlike(name, value, "three numbers")
+    return cast(tuple[float, float, float], numbers)
+
+
+def _peak(name: str, value: Any) -> Peak:
+    peak = _mapping(name, value)
+    voxel = tuple(_index("voxel", item) for item in _field(peak, "voxel", _items))
+    return Peak(voxel, _optional(peak, "lps_mm", _place_in_mm), _field(peak, "value", _number))
+
+
+def _classes(name: str, value: Any) -> tuple[ClassProbability, ...]:
+    classes = [_mapping(name, item) for item in _items(name, value)]
+    return tuple(
+        ClassProbability(_field(item, "name", _word), _field(item, "probability", _number)) for item in classes
+    )
+
+
+def _bundle(name: str, value: Any) -> BundleOfResult:
+    bundle = _mapping(name, value)
+    return BundleOfResult(_field(bundle, "name", _word), _field(bundle, "version", _word))
+
+
+def _of_type(name: str, value: Any, kind: Any, words: str) -> Any:
+    if not isinstance(value, kind):
+        raise _unlike(name, value, words)
+    return value
+
+
+def _unlike(name: str, value: Any, words: str) -> ResultError:
+    return ResultError(f"The result's {name} should be {words}, not {str(value)[:50]!r}.")

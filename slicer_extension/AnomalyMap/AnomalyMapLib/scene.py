@@ -1,0 +1,297 @@
+"""All nodes of one result, held by one node of the scene and replaced on the next run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import slicer
+
+from . import overlay, peak, rendering, segment, slice_scores
+from .results import AnomalyResult, result_from_dict, result_to_json
+from .volumes import VolumeError, lay_under, read_map
+
+__all__ = ["ROLES", "ResultScene"]
+
+# Names of the node references, and so of the fields of the module's parameter node.
+ROLES = (
+    "inputVolume",
+    "anomalyMap",
+    "segmentation",
+    "scoreTable",
+    "scoreSeries",
+    "scoreChart",
+    "peakMarker",
+    "colorTable",
+    "volumeProperty",
+    "volumeRendering",
+)
+_RESULT = "result"
+
+
+class ResultScene:
+    """A result in its scene.
+
+    Nothing is remembered here: what there is, is asked of the scene each time. So it does not matter what a user
+    deleted or changed in between, nor that a scene was loaded.
+
+    Args:
+        holder: refers to all nodes of the result by the names in `ROLES`, and keeps the result itself; in Slicer, the
+            parameter node of the module.
+    """
+
+    def __init__(self, holder: slicer.vtkMRMLScriptedModuleNode) -> None:
+        self.holder = holder
+
+    def node(self, role: str) -> slicer.vtkMRMLNode | None:
+        """The node of a role, one of `ROLES`; None if there is none (any more)."""
+        return self.holder.GetNodeReference(role)
+
+    @property
+    def result(self) -> AnomalyResult | None:
+        """The result, without the name of the map's file; None before the first run.
+
+        Raises:
+            ResultError: if a scene holds one that this version does not know.
+        """
+        text = self.holder.GetParameter(_RESULT)
+        return result_from_dict(json.loads(text)) if text else None
+
+    def lay(self, result: AnomalyResult, map_path: Path, input_node: slicer.vtkMRMLVolumeNode) -> None:
+        """Shows a result, in the place of the one that is shown.
+
+        Map, display, table and plot are made new or written over; segment and marker of the earlier result are
+        removed. What a user added to the segmentation is left in the scene.
+
+        Args:
+            result: what is shown.
+            map_path: its map.
+            input_node: what it was computed of.
+
+        Raises:
+            VolumeError: if the map cannot be read or does not fit the input; the earlier result stays then.
+        """
+        new_map = read_map(map_path, input_node)
+        self._remove("peakMarker")
+        self._release_segmentation()
+        name = input_node.GetName()
+        map_node = self._made("anomalyMap", "vtkMRMLScalarVolumeNode")
+        with slicer.util.NodeModify(map_node):
+            map_node.SetName(f"{name} {'weight' if result.classes else 'anomaly'} map")
+            map_node.SetAndObserveImageData(new_map.GetImageData())
+            map_node.CopyOrientation(new_map)
+            lay_under(map_node, input_node)
+        self._refer("inputVolume", input_node)
+        self.holder.SetParameter(_RESULT, result_to_json(result))
+        color_node = self._made("colorTable", "vtkMRMLColorTableNode")
+        color_node.SetName("Anomaly map colors")
+        overlay.fill_color_table(color_node)
+        overlay.show_display(map_node, color_node, result.map_threshold)
+        overlay.show_in_slices(input_node, map_node)
+        self._update_rendering()
+        self._lay_scores(result, map_node)
+
+    def clear(self) -> None:
+        """Removes the result from the scene; the input stays, and what a user added to the segmentation."""
+        self._release_segmentation()
+        for role in reversed(ROLES[1:]):
+            self._remove(role)
+        self._refer("inputVolume", None)
+        self.holder.SetParameter(_RESULT, "")
+
+    @property
+    def threshold(self) -> float | None:
+        """From where on the map is shown, in slice and 3D views; None without a map."""
+        map_node = self.node("anomalyMap")
+        return None if map_node is None else overlay.threshold_of(map_node)
+
+    @threshold.setter
+    def threshold(self, value: float) -> None:
+        overlay.set_threshold(self._map(), value)
+        self._update_rendering()
+
+    @property
+    def opacity(self) -> float | None:
+        """How opaque the map is in the slice views, from 0 to 1; None where none shows it."""
+        map_node = self.node("anomalyMap")
+        return None if map_node is None else overlay.opacity_of(map_node)
+
+    @opacity.setter
+    def opacity(self, value: float) -> None:
+        overlay.set_opacity(self._map(), value)
+
+    @property
+    def rendering(self) -> bool:
+        """Whether the map is seen in the 3D views."""
+        display_node = self.node("volumeRendering")
+        return display_node is not None and bool(display_node.GetVisibility())
+
+    def set_rendering(self, visible: bool, logic: slicer.vtkSlicerVolumeRenderingLogic | None = None) -> None:
+        """Shows the map in the 3D views, or hides it there.
+
+        Args:
+            visible: whether it is seen.
+            logic: makes the display by the method that the user prefers; otherwise it is the graphics card's.
+        """
+        display_node = self.node("volumeRendering")
+        if not visible:
+            if display_node is not None:
+                display_node.SetVisibility(False)
+            return
+        self._map()
+        if display_node is None:
+            display_node = self._rendering_display(logic)
+        display_node.SetVisibility(True)
+        self._update_rendering()
+
+    def make_segment(self) -> int:
+        """Makes a segment of what lies at or above the threshold, in the place of an earlier one.
+
+        Returns:
+            Number of voxels in it.
+
+        Raises:
+            VolumeError: if there is none, or no map.
+        """
+        map_node = self._map()
+        existing = self.node("segmentation")
+        segmentation_node = existing or self._made("segmentation", "vtkMRMLSegmentationNode")
+        try:
+            num_voxels = segment.make_segment(
+                segmentation_node, map_node, self.node("inputVolume"), overlay.threshold_of(map_node)
+            )
+        except VolumeError:
+            if existing is None:
+                self._remove("segmentation")
+            raise
+        segmentation_node.SetName(f"{map_node.GetName()} segmentation")
+        return num_voxels
+
+    def mark_peak(self) -> None:
+        """Puts a marker where the map is highest, and moves the slice views there.
+
+        Raises:
+            VolumeError: if the result has no peak, or there is no map.
+        """
+        map_node = self._map()
+        result = self.result
+        if result is None or result.peak is None:
+            raise VolumeError("This result tells no peak; run it again.")
+        marker_node = self._made("peakMarker", "vtkMRMLMarkupsFiducialNode")
+        marker_node.SetName(f"{map_node.GetName()} peak")
+        ras = peak.peak_position(map_node, result.peak.lps_mm)
+        peak.mark_peak(marker_node, map_node, ras, result.peak.value)
+        slice_scores.jump(self.holder.GetScene(), peak.world_position(marker_node))
+
+    def jump_to_slice(self, row: int) -> None:
+        """Moves the slice views to where the map is highest in the slice of a row of the table.
+
+        Raises:
+            VolumeError: if there is no map or no table.
+        """
+        ras = slice_scores.highest_in_slice(self._table(), self._map(), row)
+        slice_scores.jump(self.holder.GetScene(), ras)
+
+    def next_anomalous_slice(self) -> int | None:
+        """Moves the slice views to the next anomalous slice, see :func:`.slice_scores.next_anomalous`.
+
+        Returns:
+            Its row in the table; None if no slice is anomalous.
+
+        Raises:
+            VolumeError: if there is no map or no table.
+        """
+        table_node = self._table()
+        row = slice_scores.next_anomalous(table_node, slice_scores.present_position(table_node, self._map()))
+        if row is not None:
+            self.jump_to_slice(row)
+        return row
+
+    def _lay_scores(self, result: AnomalyResult, map_node: slicer.vtkMRMLScalarVolumeNode) -> None:
+        if result.slice_axis is None or not result.slice_scores:
+            for role in ("scoreChart", "scoreSeries", "scoreTable"):
+                self._remove(role)
+            return
+        table_node = self._made("scoreTable", "vtkMRMLTableNode")
+        table_node.SetName(f"{map_node.GetName()} scores of slices")
+        slice_scores.fill_table(table_node, map_node, result.slice_axis, result.slice_scores)
+        series_node = self._made("scoreSeries", "vtkMRMLPlotSeriesNode")
+        series_node.SetName("Score")
+        chart_node = self._made("scoreChart", "vtkMRMLPlotChartNode")
+        chart_node.SetName(f"{map_node.GetName()} scores of slices plot")
+        slice_scores.fill_chart(chart_node, series_node, table_node)
+
+    def _rendering_display(
+        self, logic: slicer.vtkSlicerVolumeRenderingLogic | None
+    ) -> slicer.vtkMRMLVolumeRenderingDisplayNode:
+        if logic is None:
+            display_node = slicer.vtkMRMLGPURayCastVolumeRenderingDisplayNode()
+        else:
+            display_node = logic.CreateVolumeRenderingDisplayNode()
+            display_node.UnRegister(None)  # it comes with a reference that is the caller's to give back
+        display_node = self.holder.GetScene().AddNode(display_node)
+        self._refer("volumeRendering", display_node)
+        return display_node
+
+    def _update_rendering(self) -> None:
+        """Lets the rendering, if there is one, follow the map and its threshold."""
+        display_node = self.node("volumeRendering")
+        if display_node is None:
+            return
+        map_node = self._map()
+        property_node = self._made("volumeProperty", "vtkMRMLVolumePropertyNode")
+        property_node.SetName(f"{map_node.GetName()} rendering")
+        rendering.fill_preset(property_node, map_node, overlay.threshold_of(map_node))
+        rendering.attach(display_node, map_node, property_node)
+
+    def _release_segmentation(self) -> None:
+        segmentation_node = self.node("segmentation")
+        if segmentation_node is None:
+            return
+        if segment.remove_segment(segmentation_node):
+            self._refer("segmentation", None)
+        else:
+            self._remove("segmentation")
+
+    def _map(self) -> slicer.vtkMRMLScalarVolumeNode:
+        map_node = self.node("anomalyMap")
+        if map_node is None:
+            raise VolumeError("There is no anomaly map in the scene (any more); run it first.")
+        return map_node
+
+    def _table(self) -> slicer.vtkMRMLTableNode:
+        table_node = self.node("scoreTable")
+        if table_node is None:
+            raise VolumeError("There are no scores of slices in the scene: the result has none, or they were deleted.")
+        return table_node
+
+    def _made(self, role: str, class_name: str) -> slicer.vtkMRMLNode:
+        """The node of a role, made if there is none."""
+        node = self.node(role)
+        if node is None:
+            # Not AddNewNodeByClass, which knows a class only where the module that it comes from was loaded.
+            node = self.holder.GetScene().AddNode(getattr(slicer, class_name)())
+            self._refer(role, node)
+        return node
+
+    def _refer(self, role: str, node: slicer.vtkMRMLNode | None) -> None:
+        # With an empty parameter of the same name, as a parameterNodeWrapper marks a reference that was set: without
+        # it, the wrapper's default would take its place.
+        self.holder.SetParameter(role, "")
+        self.holder.SetNodeReferenceID(role, node.GetID() if node is not None else None)
+
+    def _remove(self, role: str) -> None:
+        node = self.node(role)
+        self._refer(role, None)
+        if node is None:
+            return
+        scene = node.GetScene()
+        attached = []
+        if node.IsA("vtkMRMLDisplayableNode"):
+            attached += [node.GetNthDisplayNode(index) for index in range(node.GetNumberOfDisplayNodes())]
+        if node.IsA("vtkMRMLStorableNode"):
+            attached += [node.GetNthStorageNode(index) for index in range(node.GetNumberOfStorageNodes())]
+        scene.RemoveNode(node)
+        for other in attached:
+            if other is not None and other.GetScene() is scene:
+                scene.RemoveNode(other)

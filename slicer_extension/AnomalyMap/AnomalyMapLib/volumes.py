@@ -1,0 +1,159 @@
+"""Volumes on their way to the child process and back: files, and the geometry that both must agree on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import slicer
+import vtk
+
+__all__ = [
+    "VolumeError",
+    "from_world",
+    "geometry_difference",
+    "ijk_to_ras",
+    "lay_under",
+    "read_map",
+    "read_volume",
+    "to_world",
+    "write_volume",
+]
+
+# Of the smallest voxel. Matrices pass through files as single precision (NIfTI) or as decimal text.
+_LARGEST_SHIFT = 0.01
+
+
+class VolumeError(ValueError):
+    """A volume that cannot be used, in one sentence that says what to do."""
+
+
+def write_volume(node: slicer.vtkMRMLVolumeNode, path: Path) -> None:
+    """Writes the voxels of a volume as they are, without its parent transform.
+
+    Args:
+        node: the volume.
+        path: an uncompressed NRRD, which keeps left-handed and oblique geometry in double precision.
+
+    Raises:
+        VolumeError: if the volume holds no voxels, or the file cannot be written.
+    """
+    if node.GetImageData() is None or 0 in node.GetImageData().GetDimensions():
+        raise VolumeError(f"{node.GetName()}: this volume holds no voxels; choose another one.")
+    storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
+    storage.SetFileName(str(path))
+    storage.SetUseCompression(False)
+    if not storage.WriteData(node):
+        raise VolumeError(
+            f"{node.GetName()}: this volume could not be written to {path}; perhaps the disk is full, or the folder "
+            "may not be written to."
+        )
+
+
+def read_volume(path: Path) -> slicer.vtkMRMLScalarVolumeNode:
+    """Reads a grey volume or picture in the voxel order of its file.
+
+    Slicer itself turns left-handed volumes round while it reads them, after which no voxel has the index that a
+    result tells.
+
+    Args:
+        path: NRRD, NIfTI, or whatever else Slicer's archetype reader knows.
+
+    Returns:
+        A node that is in no scene yet.
+
+    Raises:
+        VolumeError: if it cannot be read.
+    """
+    if not Path(path).is_file():
+        raise VolumeError(f"{path}: there is no such file.")
+    node = slicer.vtkMRMLScalarVolumeNode()
+    storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
+    storage.SetForceRightHandedIJKCoordinateSystem(False)
+    storage.SetSingleFile(True)  # otherwise a file of one slice is read with all of its folder, as a series
+    storage.SetFileName(str(path))
+    if not storage.ReadData(node) or node.GetImageData() is None:
+        raise VolumeError(f"{path}: this file is damaged or not a volume of grey values.")
+    node.SetName(Path(path).name.split(".")[0])
+    return node
+
+
+def read_map(path: Path, input_node: slicer.vtkMRMLVolumeNode) -> slicer.vtkMRMLScalarVolumeNode:
+    """Reads the map that was computed of a volume.
+
+    Args:
+        path: the map.
+        input_node: what it was computed of.
+
+    Returns:
+        A node that is in no scene yet, in the voxel order of the file, which the numbers of a result count in.
+
+    Raises:
+        VolumeError: if it cannot be read, or does not lie where the input does.
+    """
+    node = read_volume(path)
+    difference = geometry_difference(node, input_node)
+    if difference:
+        raise VolumeError(
+            f"{path}: this map does not fit {input_node.GetName()}: {difference}. Choose the volume that it was "
+            "computed of, or run it again."
+        )
+    return node
+
+
+def geometry_difference(first: slicer.vtkMRMLVolumeNode, second: slicer.vtkMRMLVolumeNode) -> str:
+    """What keeps the voxels of two volumes from lying in the same places, parent transforms aside.
+
+    The same voxels in reverse order along an axis are no difference: a scene that is saved and loaded, and a
+    left-handed file, come so. (``vtkSlicerVolumesLogic.CompareVolumeGeometry`` takes that for a difference, and calls
+    any two volumes under one transform different.)
+
+    Returns:
+        A part of a sentence; empty if there is none.
+    """
+    sizes = [node.GetImageData().GetDimensions() for node in (first, second)]
+    if sizes[0] != sizes[1]:
+        return "it has {} voxels and the volume {}".format(*(" x ".join(map(str, size)) for size in sizes))
+    last = np.array(sizes[0]) - 1
+    first_matrix, second_matrix = ijk_to_ras(first), ijk_to_ras(second)
+    smallest = np.linalg.norm(second_matrix[:3, :3], axis=0).min()
+    origin_in_second = np.linalg.solve(second_matrix, first_matrix[:, 3])[:3]
+    reverse = origin_in_second > last / 2
+    # A matrix that counts the second volume's voxels from the corner where the first one's begin.
+    turn = np.diag([*np.where(reverse, -1.0, 1.0), 1.0])
+    turn[:3, 3] = np.where(reverse, last, 0)
+    corners = np.array([[i, j, k, 1] for i in (0, last[0]) for j in (0, last[1]) for k in (0, last[2])]).T
+    shift = np.linalg.norm(((first_matrix - second_matrix @ turn) @ corners)[:3], axis=0).max()
+    if shift > _LARGEST_SHIFT * smallest:
+        return f"its corners lie up to {shift:.3g} mm away from the volume's"
+    return ""
+
+
+def lay_under(node: slicer.vtkMRMLTransformableNode, volume: slicer.vtkMRMLVolumeNode) -> None:
+    """Lets a node move with a volume: its parent transform becomes the volume's."""
+    node.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
+
+
+def ijk_to_ras(node: slicer.vtkMRMLVolumeNode) -> np.ndarray:
+    """The 4 x 4 matrix from voxel index (i, j, k) to millimetres (R, A, S), without the parent transform."""
+    matrix = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(matrix)
+    return slicer.util.arrayFromVTKMatrix(matrix)
+
+
+def to_world(node: slicer.vtkMRMLTransformableNode, point: np.ndarray) -> np.ndarray:
+    """Where a node's parent transform takes one of its points, both in mm (R, A, S)."""
+    return _transformed(point, node.GetParentTransformNode(), None)
+
+
+def from_world(node: slicer.vtkMRMLTransformableNode, point: np.ndarray) -> np.ndarray:
+    """Which of a node's points its parent transform takes to a place, both in mm (R, A, S)."""
+    return _transformed(point, None, node.GetParentTransformNode())
+
+
+def _transformed(
+    point: np.ndarray, source: slicer.vtkMRMLTransformNode | None, target: slicer.vtkMRMLTransformNode | None
+) -> np.ndarray:
+    transform = vtk.vtkGeneralTransform()
+    slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(source, target, transform)
+    return np.array(transform.TransformPoint(*map(float, point)))
