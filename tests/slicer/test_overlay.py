@@ -138,6 +138,26 @@ class TestDisplay:
         overlay.show_display(map_node, color_node, THRESHOLD)
         np.testing.assert_array_equal(scene.pixels("Red"), before)
 
+    def test_compositing_is_undone_too(self, scene: Any, tmp_path: Path) -> None:
+        map_node = lay(scene, tmp_path, np.eye(4))
+        before = scene.pixels("Red")
+        composite = scene.views["Red"].GetSliceCompositeNode()
+        composite.SetCompositing(slicer.vtkMRMLSliceCompositeNode.Add)
+        overlay.show_in_slices(scene.mrml.GetNodeByID(composite.GetBackgroundVolumeID()), map_node, 1.0)
+        np.testing.assert_array_equal(scene.pixels("Red"), before)
+
+    def test_of_a_map_beyond_one(self, scene: Any) -> None:
+        map_node = scene.add_volume(7 * scenes.phantom()[1], np.eye(4))
+        color_node = scene.mrml.AddNode(slicer.vtkMRMLColorTableNode())
+        overlay.fill_color_table(color_node)
+        overlay.show_display(map_node, color_node, 2.0)
+        overlay.show_in_slices(map_node, map_node, 1.0)
+        scene.fit()
+        place = scenes.PEAK
+        scene.views["Red"].GetSliceNode().JumpSliceByOffsetting(*place)
+        nearest = np.linalg.norm(scene.places("Red") - place, axis=-1).argmin()
+        assert scenes.coloured(scene.pixels("Red")).ravel()[nearest]
+
 
 class TestDefaultThreshold:
     def map_of(self, scene: Any, voxels: np.ndarray) -> Any:

@@ -49,10 +49,12 @@ def test_colours_of_the_slice_views(nodes: tuple[Any, Any]) -> None:
 def test_attached_once(scene: Any, nodes: tuple[Any, Any]) -> None:
     map_node, property_node = nodes
     display_node = scene.mrml.AddNode(slicer.vtkMRMLGPURayCastVolumeRenderingDisplayNode())
+    display_node.SetFollowVolumeDisplayNode(True)
     for _ in range(2):
         rendering.attach(display_node, map_node, property_node)
     assert map_node.GetNumberOfDisplayNodes() == 2
     assert map_node.GetScalarVolumeDisplayNode() is map_node.GetNthDisplayNode(0)
     assert display_node.GetVolumePropertyNode() is property_node
+    assert not display_node.GetFollowVolumeDisplayNode()
     assert not display_node.GetCroppingEnabled()
     assert display_node.GetNumberOfViewNodeIDs() == 0  # which is every 3D view

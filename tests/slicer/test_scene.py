@@ -105,6 +105,9 @@ class TestLay:
             assert case.results.node(role).GetParentTransformNode() is transform_node
         expected = (matrix @ [*case.peak_ras, 1])[:3]
         np.testing.assert_allclose(peak.world_position(case.results.node("peakMarker")), expected, atol=1e-6)
+        slice_scores.jump(case.scene.mrml, (0, 0, 0))
+        case.results.next_anomalous_slice()
+        assert np.linalg.norm(case.scene.places("Red") - expected, axis=-1).min() < 1  # mm, about a pixel
 
     @pytest.mark.parametrize("axis", [0, 1, 2])
     def test_over_an_input_whose_voxels_slicer_turned_round(self, case: Case, axis: int) -> None:
@@ -176,6 +179,13 @@ class TestActions:
             case.results.set_rendering(visible)
             assert case.results.rendering is visible
         assert case.results.node("anomalyMap").GetNumberOfDisplayNodes() == 2
+
+    def test_rendering_follows_the_next_run(self, case: Case) -> None:
+        case.lay_all()
+        case.lay(settings={"map_threshold": 0.6})
+        opacity = case.results.node("volumeProperty").GetVolumeProperty().GetScalarOpacity()
+        assert opacity.GetValue(0.59) == 0
+        assert opacity.GetValue(0.6) > 0.1
 
     def test_opacity(self, case: Case) -> None:
         case.lay()

@@ -41,6 +41,14 @@ def test_voxels_in_the_geometry_of_the_input(scene: Any, matrix: np.ndarray) -> 
     assert segmentation_node.GetNodeReference("referenceImageGeometryRef") is input_node
 
 
+def test_voxels_at_the_threshold_are_in_it_as_they_are_in_a_slice_view(scene: Any) -> None:
+    voxels = np.zeros((3, 4, 5), np.float32)
+    voxels[1, 2, 1:4] = 0.3, 0.5, np.nextafter(np.float32(0.3), np.float32(0))
+    map_node = scene.add_volume(voxels, np.eye(4))
+    segmentation_node = scene.mrml.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    assert make_segment(segmentation_node, map_node, map_node, 0.3) == 2
+
+
 def test_named_with_the_threshold(scene: Any) -> None:
     map_node, segmentation_node = a_map(scene)
     make_segment(segmentation_node, map_node, None, 0.31)

@@ -158,6 +158,14 @@ class TestPresentPosition:
         scene.add_view("Second", "Axial").GetSliceNode().JumpSliceByOffsetting(2, 2, 7)
         assert slice_scores.present_position(table_node, map_node) == pytest.approx(3)
 
+    def test_the_view_in_the_plane_of_the_slices_counts_before_one_that_was_turned(self, scene: Any) -> None:
+        table_node, map_node = a_table(scene, [0.1] * 9)
+        turned = scene.views["Red"].GetSliceNode()
+        turned.GetSliceToRAS().DeepCopy(slicer.util.vtkMatrixFromArray(scenes.affine(scenes.rotation(), (1, 1, 1))))
+        turned.UpdateMatrices()
+        scene.add_view("Second", "Axial").GetSliceNode().JumpSliceByOffsetting(2, 2, 7)
+        assert slice_scores.present_position(table_node, map_node) == pytest.approx(7)
+
     def test_of_one_view(self) -> None:
         scene = scenes.Scene()
         table_node, map_node = a_table(scene, [0.1] * 9)

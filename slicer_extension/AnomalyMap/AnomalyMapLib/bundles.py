@@ -1,0 +1,129 @@
+"""Which bundles there are, and what they say of themselves.
+
+A bundle's config is a program; only its metadata is read here, and nothing of it is run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Bundle", "BundleError", "read_bundle", "shipped_bundles"]
+
+_METADATA = Path("configs") / "metadata.json"
+_WEIGHTS = Path("models") / "model.pt"
+
+
+class BundleError(ValueError):
+    """A folder that cannot be used as a bundle; the sentence says why."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What a bundle says of itself.
+
+    Attributes:
+        path: its folder, absolute.
+        name: for people to read.
+        version: empty if it tells none.
+        task: what kind of thing it does; empty if it does not tell.
+        purpose: what it does and what it may be used for; empty if it does not tell.
+        image_size: of the images that its network takes, in pixels; empty if it does not tell.
+        has_weights: whether it was trained and the weights are there.
+    """
+
+    path: Path
+    name: str
+    version: str
+    task: str
+    purpose: str
+    image_size: tuple[int, ...]
+    has_weights: bool
+
+    @property
+    def problem(self) -> str:
+        """Why it cannot be run, in a sentence; empty if it can."""
+        if self.has_weights:
+            return ""
+        return f"{self.path}: this bundle has no weights ({_WEIGHTS.as_posix()}); train it, or choose another bundle."
+
+
+def shipped_bundles(module_folder: Path) -> list[Bundle]:
+    """The bundles that come with the extension, or lie in the checkout that the module is part of.
+
+    Args:
+        module_folder: the folder of ``AnomalyMap.py``.
+
+    Returns:
+        Those that can be read, in the order of their folders' names.
+    """
+    folder = module_folder.resolve()
+    homes = [folder / "Resources" / "bundles", *(parent / "bundles" for parent in folder.parents[1:2])]
+    home = next((home for home in homes if home.is_dir()), None)
+    if home is None:
+        return []
+    found = []
+    for path in sorted(home.iterdir()):
+        try:
+            found.append(read_bundle(path))
+        except BundleError:  # what lies beside them: a note, or a folder that is being made
+            continue
+    return found
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """What the bundle in a folder says of itself.
+
+    Args:
+        folder: as the user named it.
+
+    Raises:
+        BundleError: if it is no bundle, or its metadata cannot be read; the sentence names the folder or the file.
+    """
+    folder = folder.absolute()
+    if not folder.is_dir():
+        raise BundleError(f"{folder}: there is no such folder; choose the folder of a bundle.")
+    path = folder / _METADATA
+    if not path.is_file():
+        raise BundleError(f"{folder}: this folder is no bundle, it has no {_METADATA.as_posix()}; choose another one.")
+    metadata = _read_metadata(path)
+    sentences = [_text(metadata, key) for key in ("description", "intended_use")]
+    return Bundle(
+        path=folder,
+        name=_text(metadata, "name") or folder.name,
+        version=_text(metadata, "version"),
+        task=_text(metadata, "task"),
+        purpose=" ".join(sentence for sentence in sentences if sentence),
+        image_size=_image_size(metadata),
+        has_weights=(folder / _WEIGHTS).is_file(),
+    )
+
+
+def _read_metadata(path: Path) -> Mapping[str, Any]:
+    try:
+        metadata = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BundleError(f"{path}: {error.strerror}; make it readable, or choose another bundle.") from error
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{path}: this file is damaged or no JSON; get the bundle again.") from error
+    if not isinstance(metadata, dict):
+        raise BundleError(f"{path}: this file does not describe a bundle; get the bundle again.")
+    return metadata
+
+
+def _text(metadata: Mapping[str, Any], key: str) -> str:
+    value = metadata.get(key)
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _image_size(metadata: Mapping[str, Any]) -> tuple[int, ...]:
+    value: Any = metadata
+    for key in ("network_data_format", "inputs", "image", "spatial_shape"):
+        value = value.get(key) if isinstance(value, dict) else None
+    # Where a network takes images of any size, MONAI has expressions such as "2**n" in place of numbers.
+    if not isinstance(value, list) or not all(type(item) is int for item in value):
+        return ()
+    return tuple(value)

@@ -1,0 +1,135 @@
+"""Why a child process did not do its work, in words for the person who can mend it."""
+
+from __future__ import annotations
+
+import re
+import signal
+from pathlib import Path
+
+__all__ = ["explain_end", "explain_missing", "explain_start", "missing_module"]
+
+_GPU_MEMORY = re.compile(r"CUDA out of memory|CUDA error: out of memory|cudaErrorMemoryAllocation|CUBLAS_STATUS_ALLOC")
+_MEMORY = re.compile(
+    r"\bMemoryError\b|bad_alloc|DefaultCPUAllocator|[Cc]annot allocate memory|[Cc]an't allocate memory|"
+    r"not enough memory|Unable to allocate"
+)
+_DISK_FULL = re.compile(r"No space left on device|\[Errno 28\]|not enough space on the disk|Disk quota exceeded")
+_NO_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
+# What Windows gives as exit code of a program that it ended.
+_WINDOWS_CRASHES = {
+    0xC0000005: "it used memory that is not its own",
+    0xC0000017: "there was not enough memory",
+    0xC000001D: "this processor does not know one of its instructions",
+    0xC00000FD: "its stack overflowed",
+    0xC0000135: "a library (DLL) that it needs is missing",
+    0xC0000409: "it ended itself after an error",
+}
+_CRASHES = {
+    "SIGSEGV": "it used memory that is not its own",
+    "SIGBUS": "it used memory that is not there",
+    "SIGILL": "this processor does not know one of its instructions",
+    "SIGABRT": "it ended itself after an error",
+    "SIGFPE": "it divided by zero",
+}
+_MEMORY_ADVICE = "close other programs, or take a smaller volume"
+_REST = "the log has the rest"
+
+
+def explain_start(error: OSError, python: Path) -> str:
+    """Why a Python could not be started.
+
+    Args:
+        error: as caught.
+        python: the program.
+
+    Returns:
+        A sentence.
+    """
+    if isinstance(error, FileNotFoundError) and not python.exists():
+        return f"{python}: there is no such Python; choose an environment that is there."
+    if isinstance(error, PermissionError):
+        return f"{python}: this may not be run as a program; choose another environment, or make it executable."
+    return f"{python}: this could not be started ({error.strerror}); choose another environment."
+
+
+def explain_end(code: int, log: str, errors: list[str], last_unknown: str, python: Path) -> str:
+    """Why a child ended without a result.
+
+    Args:
+        code: its exit code, negative for a signal.
+        log: what it printed for people.
+        errors: the messages of its events ``error``.
+        last_unknown: the last line on its standard output that is no event; empty if there was none.
+        python: the program.
+
+    Returns:
+        A sentence.
+    """
+    told = "\n".join([*errors, *log.splitlines()[-50:]])
+    if _GPU_MEMORY.search(told):
+        return "The GPU's memory was not enough; choose the device CPU, or close other programs that use the GPU."
+    if _MEMORY.search(told):
+        return f"The computer's memory was not enough; {_MEMORY_ADVICE}."
+    if errors:
+        return _sentence(errors[-1])
+    if _DISK_FULL.search(told):
+        return "The disk with the folder for temporary files is full; free some space."
+    if module := missing_module(told):
+        return explain_missing(module, python)
+    return _explain_code(code, log, last_unknown)
+
+
+def missing_module(log: str) -> str:
+    """The module that a program could not import, by what it printed; empty if that was not so."""
+    missing = _NO_MODULE.search(log)
+    return missing[1].partition(".")[0] if missing else ""
+
+
+def explain_missing(module: str, python: Path) -> str:
+    """That a Python lacks a module.
+
+    Args:
+        module: its name, without what is below it.
+        python: the program.
+
+    Returns:
+        A sentence.
+    """
+    name = module.replace("monai_sagan", "monai-sagan")
+    return f"{python}: {name} is not installed in this Python; install it there, or choose another environment."
+
+
+def _explain_code(code: int, log: str, last_unknown: str) -> str:
+    name = _signal_name(code)
+    if name == "SIGKILL":
+        return f"The program was killed from outside, most likely because the memory was not enough; {_MEMORY_ADVICE}."
+    if name in _CRASHES or code in _WINDOWS_CRASHES:
+        reason = _CRASHES.get(name) or _WINDOWS_CRASHES[code]
+        return f"The program crashed: {reason}; try again, on another device if there is one ({_REST})."
+    if name:
+        return f"The program was ended from outside (signal {name}); try again."
+    if code != 0:
+        last = next((line.strip() for line in reversed(log.splitlines()) if line.strip()), "")
+        said = f": {_shorten(last)}" if last else ""
+        return f"The program stopped with exit code {code}{said} ({_REST})."
+    if last_unknown:
+        return f"The program ended without a result, and printed what is no event: {_shorten(last_unknown)} ({_REST})."
+    return f"The program ended without a result and did not say why ({_REST})."
+
+
+def _signal_name(code: int) -> str:
+    """The signal that ended a program; launchers and shells tell it as 128 and its number. Empty if there was none."""
+    number = -code if code < 0 else code - 128
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return ""
+
+
+def _sentence(message: str) -> str:
+    message = message.strip() or "The program failed and did not say why"
+    return message if message.endswith((".", "!", "?")) else message + "."
+
+
+def _shorten(line: str) -> str:
+    return line if len(line) <= 200 else line[:200] + " [...]"

@@ -1,0 +1,204 @@
+"""A result as its JSON says it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from AnomalyMapLib.results import (
+    AnomalyResult,
+    BundleOfResult,
+    ClassProbability,
+    Peak,
+    ResultError,
+    describe,
+    read_result,
+    result_from_dict,
+    result_to_json,
+)
+
+from monai_sagan.results import RESULT_SCHEMA_VERSION
+
+
+def a_volume(**changes: Any) -> dict[str, Any]:
+    """A result as ``predict`` writes it for a volume."""
+    return {
+        "schema_version": RESULT_SCHEMA_VERSION,
+        "input": "input.nrrd",
+        "anomaly_score": 0.0432,
+        "p_value": None,
+        "threshold": None,
+        "is_anomalous": None,
+        "slice_axis": 2,
+        "slice_scores": [0.01, 0.05, 0],
+        "peak": {"voxel": [5, 17, 1], "lps_mm": [-12.04, 30.5, -45], "value": 0.75},
+        "warnings": [],
+        "input_sha256": "ab",
+        "bundle": {"name": "tiny", "version": "1.2.3", "weights_sha256": None},
+        "settings": {"map_threshold": 0.3, "slice_direction": "axial"},
+        **changes,
+    }
+
+
+def a_classification(**changes: Any) -> dict[str, Any]:
+    """A result as a classifier writes it for a picture."""
+    classes = [{"name": "normal", "probability": 0.0721}, {"name": "pneumonia", "probability": 0.9279}]
+    peak = {"voxel": [4, 9], "lps_mm": [4, 9, 0], "value": 1}
+    return a_volume(anomaly_score=None, slice_axis=None, slice_scores=[], peak=peak, classes=classes, **changes)
+
+
+class TestReading:
+    def test_a_volume(self) -> None:
+        assert result_from_dict(a_volume(), Path("map.nrrd")) == AnomalyResult(
+            anomaly_map=Path("map.nrrd"),
+            input="input.nrrd",
+            anomaly_score=0.0432,
+            p_value=None,
+            threshold=None,
+            is_anomalous=None,
+            slice_axis=2,
+            slice_scores=(0.01, 0.05, 0.0),
+            peak=Peak((5, 17, 1), (-12.04, 30.5, -45.0), 0.75),
+            classes=(),
+            bundle=BundleOfResult("tiny", "1.2.3"),
+            warnings=(),
+            map_threshold=0.3,
+        )
+
+    def test_a_classifier(self) -> None:
+        result = result_from_dict(a_classification())
+        assert result.anomaly_score is None
+        assert result.classes == (ClassProbability("normal", 0.0721), ClassProbability("pneumonia", 0.9279))
+
+    def test_what_the_event_has_besides(self) -> None:
+        event = a_volume(event="result", anomaly_map="/maps/input_anomaly.nrrd", new_field={"a": 1})
+        assert result_from_dict(event).anomaly_map == Path("/maps/input_anomaly.nrrd")
+        assert result_from_dict(event, Path("other.nrrd")).anomaly_map == Path("other.nrrd")
+
+    def test_what_schema_1_0_lacks(self) -> None:
+        old = a_volume(schema_version="1.0")
+        del old["settings"], old["input_sha256"]
+        assert result_from_dict(old).map_threshold is None
+
+    def test_a_later_1_x(self) -> None:
+        assert result_from_dict(a_volume(schema_version="1.17")).input == "input.nrrd"
+
+    @pytest.mark.parametrize(
+        ("changes", "sentence"),
+        [
+            (
+                {"schema_version": "2.0"},
+                "The result has schema version 2.0, and this extension reads 1.x; install versions of the extension "
+                "and of monai-sagan that belong together.",
+            ),
+            ({"schema_version": None}, "The result has no schema_version."),
+            ({"input": None}, "The result has no input."),
+            ({"bundle": None}, "The result has no bundle."),
+            ({"bundle": {"name": "tiny"}}, "The result has no version."),
+            ({"bundle": "tiny"}, "The result's bundle should be an object, not 'tiny'."),
+            ({"anomaly_score": "0.5"}, "The result's anomaly_score should be a finite number, not '0.5'."),
+            ({"anomaly_score": True}, "The result's anomaly_score should be a finite number, not 'True'."),
+            ({"anomaly_score": float("inf")}, "The result's anomaly_score should be a finite number, not 'inf'."),
+            ({"slice_scores": 0.5}, "The result's slice_scores should be a list, not '0.5'."),
+            ({"slice_scores": [float("nan")]}, "The result's slice_scores should be a finite number, not 'nan'."),
+            ({"slice_axis": -1}, "The result's slice_axis should be a whole number, 0 or more, not '-1'."),
+            ({"slice_axis": 3}, "The result's slice_axis is 3, but its peak has 3 axes."),
+            ({"is_anomalous": 1}, "The result's is_anomalous should be true or false, not '1'."),
+            ({"peak": {"voxel": [1.5, 2, 3], "value": 1}}, "The result's voxel should be a whole number, 0 or more, "),
+            ({"peak": {"voxel": [1, 2, 3]}}, "The result has no value."),
+            (
+                {"peak": {"voxel": [1, 2, 3], "lps_mm": [1, 2], "value": 1}},
+                "The result's lps_mm should be three numbers, not '[1, 2]'.",
+            ),
+            ({"warnings": "careful"}, "The result's warnings should be a list, not 'careful'."),
+            ({"classes": [["normal", 0.5]]}, "The result's classes should be an object, not "),
+            ({"classes": [{"name": "normal"}]}, "The result has no probability."),
+            ({"settings": []}, "The result's settings should be an object, not '[]'."),
+        ],
+    )
+    def test_what_makes_no_sense_is_refused(self, changes: dict[str, Any], sentence: str) -> None:
+        with pytest.raises(ResultError) as caught:
+            result_from_dict(a_volume(**changes))
+        assert str(caught.value).startswith(sentence)
+
+    def test_a_number_too_large_to_be_one(self) -> None:
+        with pytest.raises(ResultError, match=r"^The result's anomaly_score should be a finite number, not '1000"):
+            result_from_dict(json.loads(json.dumps(a_volume(anomaly_score=10**400))))
+
+
+class TestFile:
+    @pytest.mark.parametrize("ending", [".nrrd", ".nii.gz", ".nii", ".mha"])
+    def test_with_the_map_beside_it(self, tmp_path: Path, ending: str) -> None:
+        path = tmp_path / "a[1].b_anomaly.json"
+        path.write_text(json.dumps(a_volume()), encoding="utf-8")
+        (tmp_path / "a1.b_anomaly.nrrd").touch()
+        assert read_result(path).anomaly_map is None
+        (tmp_path / f"a[1].b_anomaly{ending}").touch()
+        assert read_result(path) == result_from_dict(a_volume(), tmp_path / f"a[1].b_anomaly{ending}")
+
+    @pytest.mark.parametrize(
+        ("content", "sentence"),
+        [
+            (b"{", "this file is damaged or no JSON; choose one that ends in _anomaly.json."),
+            (b"\xff\xfe", "this file is damaged or no JSON; choose one that ends in _anomaly.json."),
+            (b"[" * 100_000, "this file is damaged or no JSON; choose one that ends in _anomaly.json."),
+            (b"[]", "this file holds no result; choose one that ends in _anomaly.json."),
+            (b"{}", "The result has no schema_version."),
+        ],
+    )
+    def test_what_is_no_result(self, tmp_path: Path, content: bytes, sentence: str) -> None:
+        path = tmp_path / "x.json"
+        path.write_bytes(content)
+        with pytest.raises(ResultError) as caught:
+            read_result(path)
+        assert str(caught.value) == f"{path}: {sentence}"
+
+    def test_no_such_file(self, tmp_path: Path) -> None:
+        with pytest.raises(ResultError, match=r"x\.json: No such file or directory; choose a file that ends in "):
+            read_result(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize("values", [a_volume(), a_classification(warnings=["Blurred."])])
+def test_what_a_scene_keeps_is_the_same_but_for_the_file(values: dict[str, Any]) -> None:
+    result = result_from_dict(values, Path("/home/doe/map.nrrd"))
+    kept = result_to_json(result)
+    assert result_from_dict(json.loads(kept)) == replace(result, anomaly_map=None)
+    assert "doe" not in kept
+
+
+class TestDescription:
+    def test_a_volume(self) -> None:
+        assert describe(result_from_dict(a_volume())) == (
+            "Score 0.0432. This bundle is not calibrated: the score only means something beside those of other images "
+            "by the same bundle. The map is highest (0.75) in slice 2 of 3, at R 12.0 mm, P 30.5 mm, I 45.0 mm."
+        )
+
+    def test_a_calibrated_bundle(self) -> None:
+        result = result_from_dict(a_volume(p_value=0.012, threshold=0.04, is_anomalous=True, peak=None))
+        assert describe(result) == (
+            "Score 0.0432. The p-value is 0.012: of healthy images, 1.2 % score as high or higher. Taken as a whole, "
+            "the image counts as anomalous."
+        )
+        assert describe(replace(result, is_anomalous=False)).endswith("the image counts as healthy.")
+
+    def test_a_classifier(self) -> None:
+        assert describe(result_from_dict(a_classification())) == (
+            "Most probable is pneumonia (pneumonia 93 %, normal 7.2 %). The weight map is highest (1) in column 5, "
+            "row 10."
+        )
+
+    def test_probabilities_at_the_ends(self) -> None:
+        classes = [{"name": "a", "probability": 1 - 1e-5}, {"name": "b", "probability": 1e-5}]
+        text = describe(result_from_dict(a_volume(anomaly_score=None, peak=None, classes=classes)))
+        assert text == "Most probable is a (a more than 99.9 %, b less than 0.1 %)."
+
+    def test_warnings_come_last(self) -> None:
+        warnings = ["The image is unlike those that the bundle was made for."]
+        assert describe(result_from_dict(a_volume(warnings=warnings))).endswith(warnings[0])
+
+    def test_a_map_of_zeros(self) -> None:
+        peak = {"voxel": [0, 0, 0], "lps_mm": None, "value": 0}
+        assert describe(result_from_dict(a_volume(peak=peak))).endswith("The map is zero everywhere.")
