@@ -147,11 +147,12 @@ class TestDisplay:
         np.testing.assert_array_equal(scene.pixels("Red"), before)
 
     def test_of_a_map_beyond_one(self, scene: Any) -> None:
-        map_node = scene.add_volume(7 * scenes.phantom()[1], np.eye(4))
+        volume, voxels = scenes.phantom()
+        input_node, map_node = scene.add_volume(volume, np.eye(4)), scene.add_volume(7 * voxels, np.eye(4))
         color_node = scene.mrml.AddNode(slicer.vtkMRMLColorTableNode())
         overlay.fill_color_table(color_node)
-        overlay.show_display(map_node, color_node, 2.0)
-        overlay.show_in_slices(map_node, map_node, 1.0)
+        overlay.show_display(map_node, color_node, 0.5)
+        overlay.show_in_slices(input_node, map_node, 1.0)
         scene.fit()
         place = scenes.PEAK
         scene.views["Red"].GetSliceNode().JumpSliceByOffsetting(*place)

@@ -14,7 +14,7 @@ import slicer
 from AnomalyMapLib import peak, slice_scores
 from AnomalyMapLib.results import result_to_json
 from AnomalyMapLib.scene import ROLES, ResultScene
-from AnomalyMapLib.volumes import VolumeError, geometry_difference
+from AnomalyMapLib.volumes import VolumeError, geometry_difference, read_map
 
 ON_DEMAND = {"segmentation", "peakMarker", "volumeProperty", "volumeRendering"}
 TIME_LIMIT = 2.0  # seconds, for a map of 512 x 512 x 300 voxels
@@ -142,6 +142,20 @@ class TestLay:
         assert scenes.count_nodes(case.scene) == before
         assert case.results.result.anomaly_score == 0.25
         np.testing.assert_array_equal(slicer.util.arrayFromVolume(case.results.node("anomalyMap")), case.voxels)
+
+    @pytest.mark.parametrize("values", [{"slice_scores": [0.1] * 19}, {"slice_axis": 0}])
+    def test_scores_of_other_slices_are_refused(self, case: Case, values: dict[str, Any]) -> None:
+        with pytest.raises(
+            VolumeError, match=r"36 x 32 x 20 voxels, and its result has scores of .* slices along axis"
+        ):
+            case.lay(**values)
+        assert roles_of(case.results) == set()
+
+    def test_whoever_watches_the_holder_hears_of_every_node(self, case: Case) -> None:
+        heard = []
+        case.scene.holder.AddObserver("ModifiedEvent", lambda *_: heard.append(roles_of(case.results)))
+        case.lay()
+        assert heard[-1] == set(ROLES) - ON_DEMAND
 
     def test_a_map_of_zeros(self, case: Case) -> None:
         case.lay(factor=0.0, settings={})
@@ -289,6 +303,21 @@ class TestAgain:
         assert case.results.node("inputVolume") is case.input_node
         assert case.results.node("segmentation").GetNodeReference("referenceImageGeometryRef") is case.input_node
 
+    def test_of_the_map_itself(self, case: Case) -> None:
+        case.lay()
+        case.input_node = case.results.node("anomalyMap")
+        case.lay(factor=0.5)
+        assert case.results.node("inputVolume") is case.input_node
+        assert case.results.node("anomalyMap") is not case.input_node
+        np.testing.assert_array_equal(slicer.util.arrayFromVolume(case.input_node), case.voxels)
+
+    def test_of_a_volume_that_is_not_chosen_any_more(self, case: Case) -> None:
+        case.lay()
+        other = case.scene.add_volume(np.zeros((2, 3, 4), np.float32), np.eye(4), "another")
+        case.scene.holder.SetNodeReferenceID("inputVolume", other.GetID())
+        case.results.make_segment()
+        assert case.results.node("segmentation").GetNodeReference("referenceImageGeometryRef") is case.input_node
+
     @pytest.mark.parametrize("role", ROLES)
     def test_after_a_node_was_deleted_by_hand(self, case: Case, role: str) -> None:
         case.lay_all()
@@ -321,7 +350,7 @@ class TestAgain:
         case.lay_all()
         case.results.clear()
         assert scenes.count_nodes(case.scene) == before
-        assert roles_of(case.results) == set()
+        assert roles_of(case.results) == {"inputVolume"}
         assert case.results.result is None
         assert case.scene.views["Red"].GetSliceCompositeNode().GetForegroundVolumeID() == plain
         case.lay_all()
@@ -359,6 +388,7 @@ class TestSavedScene:
         assert opacity.GetValue(0.44) == 0
         assert opacity.GetValue(0.46) > 0.1
         assert back.node("volumeRendering").GetVolumePropertyNode() is back.node("volumeProperty")
+        assert back.node("anomalyMap").GetNodeReference("anomalyMapOf") is back.node("inputVolume")
         assert back.node("scoreChart").GetNthPlotSeriesNode(0) is back.node("scoreSeries")
         assert back.node("scoreSeries").GetTableNode() is back.node("scoreTable")
         loaded.close()
@@ -387,6 +417,26 @@ class TestSavedScene:
         loaded.close()
 
 
+def test_a_scene_without_logics_and_views(tmp_path: Path, result_of: Callable[..., Any]) -> None:
+    """As a program has it that only reads and writes scenes."""
+    mrml = slicer.vtkMRMLScene()
+    input_node = mrml.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "head")
+    slicer.util.updateVolumeFromArray(input_node, scenes.phantom()[0])
+    results = ResultScene(mrml.AddNewNodeByClass("vtkMRMLScriptedModuleNode"))
+    path = scenes.write_map(tmp_path / "map.nrrd", scenes.phantom()[1], np.eye(4))
+    peak_of_map = {"voxel": scenes.PEAK, "lps_mm": [-24, -10, 13], "value": 0.8}
+    result = result_of(slice_axis=2, slice_scores=scenes.phantom()[1].mean(axis=(1, 2)).tolist(), peak=peak_of_map)
+    results.lay(result, path, input_node)
+    results.set_rendering(True)
+    results.threshold = 0.4
+    results.opacity = 0.5
+    results.make_segment()
+    results.mark_peak()
+    assert results.next_anomalous_slice() == scenes.PEAK[2]
+    assert roles_of(results) == set(ROLES)
+    assert results.opacity is None  # no view shows it
+
+
 def test_a_large_map_is_laid_in_time(scene: Any, tmp_path: Path, result_of: Callable[..., Any]) -> None:
     shape = (300, 512, 512)
     voxels = np.zeros(shape, np.float32)
@@ -394,10 +444,7 @@ def test_a_large_map_is_laid_in_time(scene: Any, tmp_path: Path, result_of: Call
     input_node = scene.add_volume(voxels, np.eye(4))
     path = scenes.write_map(tmp_path / "map.nrrd", voxels, np.eye(4))
     results = ResultScene(scene.holder)
-    results.set_rendering(False)
     result = result_of(slice_axis=2, slice_scores=[0.1] * shape[0])
-
-    from AnomalyMapLib.volumes import read_map
 
     start = time.perf_counter()
     read_map(path, input_node)

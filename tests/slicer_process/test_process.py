@@ -210,6 +210,27 @@ class TestFailures:
                 "The program stopped with exit code 1: ValueError: what (the log has the rest).",
                 id="exception",
             ),
+            pytest.param(
+                "sys.exit('goodbye')",
+                "The program stopped with exit code 1: goodbye (the log has the rest).",
+                id="word",
+            ),
+            pytest.param(
+                """
+                try:
+                    raise ValueError("the cause")
+                except ValueError as error:
+                    raise RuntimeError("Failed to evaluate:\\n$run()") from error
+                """,
+                "The program stopped with exit code 1: ValueError: the cause (the log has the rest).",
+                id="exception of an exception",
+            ),
+            pytest.param("raise RuntimeError('could not create a primitive')", MEMORY, id="memory in oneDNN"),
+            pytest.param(
+                "print('MemoryError', file=sys.stderr); tell('error', message='Too small.')",
+                "Too small.",
+                id="told, not guessed",
+            ),
             pytest.param("sys.exit(3)", "The program stopped with exit code 3 (the log has the rest).", id="exit code"),
             pytest.param("", NOTHING, id="nothing"),
             pytest.param("tell('done')", NOTHING, id="done without a result"),

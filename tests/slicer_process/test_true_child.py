@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,20 @@ def test_a_volume(
     assert result.peak is not None
     assert anomaly_map.GetPixel(result.peak.voxel) == pytest.approx(result.peak.value, rel=1e-6)
     process.close()
+    assert list(temporary.iterdir()) == []
+
+
+def test_cancelling_at_work(
+    named: ChildPython, module_folder: Path, temporary: Path, wait_until: Callable[..., None]
+) -> None:
+    process = PredictProcess()
+    write_volume(process.input_path)
+    process.start(named, shipped_bundles(module_folder)[0].path, device="cpu")
+    wait_until(lambda: any(event["event"] == "start" for event in process.poll()), 120.0)
+    start = time.monotonic()
+    process.cancel()
+    assert time.monotonic() - start < 2
+    assert process.state is State.CANCELLED
     assert list(temporary.iterdir()) == []
 
 

@@ -11,10 +11,13 @@ __all__ = ["explain_end", "explain_missing", "explain_start", "missing_module"]
 _GPU_MEMORY = re.compile(r"CUDA out of memory|CUDA error: out of memory|cudaErrorMemoryAllocation|CUBLAS_STATUS_ALLOC")
 _MEMORY = re.compile(
     r"\bMemoryError\b|bad_alloc|DefaultCPUAllocator|[Cc]annot allocate memory|[Cc]an't allocate memory|"
-    r"not enough memory|Unable to allocate"
+    r"not enough memory|Unable to allocate|could not create a primitive$",  # the last one is what oneDNN says
+    re.MULTILINE,
 )
 _DISK_FULL = re.compile(r"No space left on device|\[Errno 28\]|not enough space on the disk|Disk quota exceeded")
 _NO_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
+# An exception's line in a traceback. Of exceptions that caused each other, the first one is the cause.
+_EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception)\b.*", re.MULTILINE)
 # What Windows gives as exit code of a program that it ended.
 _WINDOWS_CRASHES = {
     0xC0000005: "it used memory that is not its own",
@@ -65,7 +68,7 @@ def explain_end(code: int, log: str, errors: list[str], last_unknown: str, pytho
     Returns:
         A sentence.
     """
-    told = "\n".join([*errors, *log.splitlines()[-50:]])
+    told = errors[-1] if errors else log
     if _GPU_MEMORY.search(told):
         return "The GPU's memory was not enough; choose the device CPU, or close other programs that use the GPU."
     if _MEMORY.search(told):
@@ -109,8 +112,8 @@ def _explain_code(code: int, log: str, last_unknown: str) -> str:
     if name:
         return f"The program was ended from outside (signal {name}); try again."
     if code != 0:
-        last = next((line.strip() for line in reversed(log.splitlines()) if line.strip()), "")
-        said = f": {_shorten(last)}" if last else ""
+        reason = _reason(log)
+        said = f": {_shorten(reason)}" if reason else ""
         return f"The program stopped with exit code {code}{said} ({_REST})."
     if last_unknown:
         return f"The program ended without a result, and printed what is no event: {_shorten(last_unknown)} ({_REST})."
@@ -124,6 +127,14 @@ def _signal_name(code: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return ""
+
+
+def _reason(log: str) -> str:
+    """The line of a log that most likely says why: that of the first exception, or else the last one."""
+    exception = _EXCEPTION.search(log)
+    if exception:
+        return exception[0].strip()
+    return next((line.strip() for line in reversed(log.splitlines()) if line.strip()), "")
 
 
 def _sentence(message: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import slicer
 
+from .segment import MARK_COLOR
 from .volumes import ijk_to_ras, lay_under
 
 __all__ = ["mark_peak", "peak_position", "world_position"]
@@ -32,6 +33,10 @@ def mark_peak(
     lay_under(marker_node, map_node)
     if marker_node.GetDisplayNode() is None:
         marker_node.CreateDefaultDisplayNodes()
+        # Slicer's ball would cover the very place that it marks, in a colour of the map's.
+        display = marker_node.GetDisplayNode()
+        display.SetGlyphType(slicer.vtkMRMLMarkupsDisplayNode.Cross2D)
+        display.SetSelectedColor(*MARK_COLOR)
 
 
 def peak_position(

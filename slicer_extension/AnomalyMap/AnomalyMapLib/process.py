@@ -118,7 +118,9 @@ class PredictProcess:
                 f"{told} Nothing was heard for {silence}: the computer is busy, or the program hangs. Cancel ends it."
             )
         left = self.seconds_left
-        return told if left is None else f"{told} About {words_for_seconds(left)} left."
+        if left is None or self.fraction == 1:  # what is written after the last slice is not told
+            return told
+        return f"{told} About {words_for_seconds(left)} left."
 
     def start(
         self, python: ChildPython, bundle: Path, *, device: str = "auto", slice_direction: str | None = None

@@ -27,6 +27,8 @@ ROLES = (
     "volumeRendering",
 )
 _RESULT = "result"
+# Reference of the map to what it was computed of: a user may have chosen another input volume since.
+_MAP_OF = "anomalyMapOf"
 
 
 class ResultScene:
@@ -69,9 +71,13 @@ class ResultScene:
             input_node: what it was computed of.
 
         Raises:
-            VolumeError: if the map cannot be read or does not fit the input; the earlier result stays then.
+            VolumeError: if the map cannot be read, or does not fit the input or the result; the earlier result stays
+                then.
         """
         new_map = read_map(map_path, input_node)
+        _check_scores(result, new_map, map_path)
+        if input_node is self.node("anomalyMap"):
+            self._refer("anomalyMap", None)  # somebody wants the map of a map: the first one is a volume like any other
         self._remove("peakMarker")
         self._release_segmentation()
         name = input_node.GetName()
@@ -80,6 +86,7 @@ class ResultScene:
             map_node.SetName(f"{name} {'weight' if result.classes else 'anomaly'} map")
             map_node.SetAndObserveImageData(new_map.GetImageData())
             map_node.CopyOrientation(new_map)
+            map_node.SetNodeReferenceID(_MAP_OF, input_node.GetID())
             lay_under(map_node, input_node)
         self._refer("inputVolume", input_node)
         self.holder.SetParameter(_RESULT, result_to_json(result))
@@ -92,11 +99,10 @@ class ResultScene:
         self._lay_scores(result, map_node)
 
     def clear(self) -> None:
-        """Removes the result from the scene; the input stays, and what a user added to the segmentation."""
+        """Removes the result from the scene, but for its input and what a user added to the segmentation."""
         self._release_segmentation()
         for role in reversed(ROLES[1:]):
             self._remove(role)
-        self._refer("inputVolume", None)
         self.holder.SetParameter(_RESULT, "")
 
     @property
@@ -158,7 +164,7 @@ class ResultScene:
         segmentation_node = existing or self._made("segmentation", "vtkMRMLSegmentationNode")
         try:
             num_voxels = segment.make_segment(
-                segmentation_node, map_node, self.node("inputVolume"), overlay.threshold_of(map_node)
+                segmentation_node, map_node, map_node.GetNodeReference(_MAP_OF), overlay.threshold_of(map_node)
             )
         except VolumeError:
             if existing is None:
@@ -295,3 +301,15 @@ class ResultScene:
         for other in attached:
             if other is not None and other.GetScene() is scene:
                 scene.RemoveNode(other)
+
+
+def _check_scores(result: AnomalyResult, map_node: slicer.vtkMRMLScalarVolumeNode, map_path: Path) -> None:
+    if result.slice_axis is None or not result.slice_scores:
+        return
+    size = map_node.GetImageData().GetDimensions()
+    if result.slice_axis >= len(size) or len(result.slice_scores) != size[result.slice_axis]:
+        raise VolumeError(
+            f"{map_path}: this map has {' x '.join(map(str, size))} voxels, and its result has scores of "
+            f"{len(result.slice_scores)} slices along axis {result.slice_axis}; they do not belong together, so run it "
+            "again."
+        )

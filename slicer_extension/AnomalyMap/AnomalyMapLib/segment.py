@@ -9,11 +9,11 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from .volumes import VolumeError, ijk_to_ras, lay_under
 
-__all__ = ["SEGMENT_ID", "make_segment", "remove_segment"]
+__all__ = ["MARK_COLOR", "SEGMENT_ID", "make_segment", "remove_segment"]
 
 SEGMENT_ID = "AboveThreshold"
 
-_COLOR = (0.2, 0.9, 0.9)  # seen beside the reds and yellows of the map
+MARK_COLOR = (0.2, 0.9, 0.9)  # seen beside the reds and yellows of the map
 
 
 def make_segment(
@@ -44,7 +44,7 @@ def make_segment(
     segmentation_node.SetReferenceImageGeometryParameterFromVolumeNode(input_node or map_node)
     lay_under(segmentation_node, map_node)
     segmentation_node.AddSegmentFromBinaryLabelmapRepresentation(
-        _labelmap(mask, map_node), f"Map above {threshold:.4g}", _COLOR, SEGMENT_ID
+        _labelmap(mask, map_node), f"Map above {threshold:.4g}", MARK_COLOR, SEGMENT_ID
     )
     if segmentation_node.GetDisplayNode() is None:
         segmentation_node.CreateDefaultDisplayNodes()
