@@ -24,6 +24,16 @@ def test_one_point_named_by_the_value(scene: Any) -> None:
     assert peak.world_position(marker_node) == (1, 2, 3)
 
 
+def test_is_a_cross_until_somebody_changes_it(scene: Any) -> None:
+    map_node, marker_node = scene.add_volume(scenes.phantom()[1], np.eye(4)), a_marker(scene)
+    peak.mark_peak(marker_node, map_node, (1, 2, 3), 0.5)
+    display = marker_node.GetDisplayNode()
+    assert display.GetGlyphType() == display.Cross2D
+    display.SetGlyphType(display.Circle2D)
+    peak.mark_peak(marker_node, map_node, (1, 2, 3), 0.5)
+    assert display.GetGlyphType() == display.Circle2D
+
+
 def test_moves_with_the_map(scene: Any) -> None:
     map_node, marker_node = scene.add_volume(scenes.phantom()[1], np.eye(4)), a_marker(scene)
     transform_node = scene.mrml.AddNewNodeByClass("vtkMRMLLinearTransformNode")

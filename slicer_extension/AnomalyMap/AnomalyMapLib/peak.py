@@ -27,12 +27,14 @@ def mark_peak(
         ras: the place in mm, without the map's parent transform.
         value: of the map there.
     """
+    is_new = marker_node.GetNumberOfControlPoints() == 0
     marker_node.RemoveAllControlPoints()
     marker_node.AddControlPoint(*map(float, ras), f"peak {value:.3g}")
     marker_node.SetNthControlPointLocked(0, True)  # or a click drags it away
     lay_under(marker_node, map_node)
-    if marker_node.GetDisplayNode() is None:
+    if marker_node.GetDisplayNode() is None:  # where no logic has made it already
         marker_node.CreateDefaultDisplayNodes()
+    if is_new:
         # Slicer's ball would cover the very place that it marks, in a colour of the map's.
         display = marker_node.GetDisplayNode()
         display.SetGlyphType(slicer.vtkMRMLMarkupsDisplayNode.Cross2D)
