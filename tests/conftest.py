@@ -50,6 +50,30 @@ def one_thread() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
 
 
+# Operators that torchvision's wheels bring only for the CUDA build of torch. No network that classifies needs them, but
+# the import of torchvision looks for them.
+_TORCHVISION_OPERATORS = ("nms", "qnms", "roi_align", "qroi_align", "roi_pool", "ps_roi_align", "ps_roi_pool")
+_TORCHVISION_OPERATORS += ("deform_conv2d", "_roi_align_backward", "_roi_pool_backward", "_ps_roi_align_backward")
+_TORCHVISION_OPERATORS += ("_ps_roi_pool_backward", "_deform_conv2d_backward")
+
+
+@pytest.fixture(scope="session")
+def torchvision_models() -> Any:
+    """torchvision's networks; beside a torch without CUDA, the operators that are missing there have no content."""
+    try:
+        from torchvision import models
+    except ModuleNotFoundError:
+        pytest.skip("torchvision is not installed")
+    except RuntimeError:
+        library = torch.library.Library("torchvision", "DEF")
+        for name in _TORCHVISION_OPERATORS:
+            library.define(f"{name}(Tensor x) -> Tensor")
+        from torchvision import models
+
+        models.missing_operators = library  # they are there as long as this is
+    return models
+
+
 @pytest.fixture(scope="session")
 def tiny_settings() -> dict[str, Any]:
     """Settings with which the bundle trains in a moment."""

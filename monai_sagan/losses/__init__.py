@@ -1,5 +1,6 @@
 """Training objectives."""
 
+from monai_sagan.losses.attention_sparsity import AttentionSparsityLoss
 from monai_sagan.losses.wasserstein import CriticLoss, GeneratorLoss
 
-__all__ = ["CriticLoss", "GeneratorLoss"]
+__all__ = ["AttentionSparsityLoss", "CriticLoss", "GeneratorLoss"]

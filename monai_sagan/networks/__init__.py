@@ -1,6 +1,18 @@
 """Networks that show what does not look healthy."""
 
+from monai_sagan.networks.attention_classifier import GlobalAttentionClassifier
+from monai_sagan.networks.backbones import make_backbone
+from monai_sagan.networks.global_spatial_attention import GlobalSpatialAttention
+from monai_sagan.networks.pixel_statistics import PixelStatistics
 from monai_sagan.networks.published import published_generator_size
 from monai_sagan.networks.sagan import SAGANCritic, SAGANGenerator
 
-__all__ = ["SAGANCritic", "SAGANGenerator", "published_generator_size"]
+__all__ = [
+    "GlobalAttentionClassifier",
+    "GlobalSpatialAttention",
+    "PixelStatistics",
+    "SAGANCritic",
+    "SAGANGenerator",
+    "make_backbone",
+    "published_generator_size",
+]
