@@ -107,7 +107,10 @@ def evaluate(
 
     metrics = workflows.evaluate(bundle, data, output, device=device, progress=progress.value)
     if progress is not ProgressChoice.json:
-        _show_metrics(metrics)
+        if "accuracy" in metrics:
+            _show_classification(metrics)
+        else:
+            _show_metrics(metrics)
         typer.echo(f"Page: {output / 'report.html'}")
     if metrics["num_failed"]:
         fail(f"{metrics['num_failed']} of the images could not be used; the page names them.")
@@ -169,6 +172,30 @@ def predict(
         raise typer.Exit(1)  # why was said
 
 
+@app.command()
+def view(
+    volume: Annotated[
+        Path, typer.Argument(metavar="VOLUME", help="What was predicted from: NIfTI, NRRD, or a picture.")
+    ],
+    result: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="RESULT", help="NAME_anomaly.json, the map beside it, or their folder; by default the volume's."
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; by default, only this computer can.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any that is free.")] = 8080,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Tell the address, and open no browser.")] = False,
+) -> None:
+    """Show a volume and its map in a browser (needs the extra "viewer")."""
+    from monai_sagan.viewer import open_viewer
+    from monai_sagan.viewer.address import check_address
+
+    check_address(host, port)
+    viewer = open_viewer(volume, result)
+    viewer.serve(host, port, not no_browser, lambda address: typer.echo(f"Viewer, until Ctrl-C: {address}"))
+
+
 @app.command("import-checkpoint")
 def import_checkpoint(
     checkpoint: Annotated[Path, typer.Argument(help="Generator weights as the authors of SAGAN published them.")],
@@ -200,12 +227,26 @@ def _show_metrics(metrics: dict[str, Any], title: str | None = None) -> None:
     for name, key in (("AUC", "auc"), ("Average precision", "average_precision")):
         value = metrics[key]
         if value is not None:
-            table.add_row(name, f"{value['value']:.3f}  (95% interval {value['low']:.3f} to {value['high']:.3f})")
+            table.add_row(name, _with_interval(value))
     for name, key in (("Pixel average precision", "pixel_average_precision"), ("Dice", "dice")):
         if metrics[key] is not None:
             table.add_row(name, f"{metrics[key]:.3f}")
     table.add_row("Test cases", f"{metrics['num_healthy']} healthy, {metrics['num_anomalous']} anomalous")
     Console().print(table)
+
+
+def _show_classification(metrics: dict[str, Any]) -> None:
+    table = Table(show_header=False)
+    table.add_row("Accuracy", _with_interval(metrics["accuracy"]))
+    if metrics["macro_auc"] is not None:
+        table.add_row("Macro AUC", _with_interval(metrics["macro_auc"]))
+    counts = ", ".join(f"{count} {name}" for name, count in metrics["num_per_class"].items())
+    table.add_row("Test cases", counts)
+    Console().print(table)
+
+
+def _with_interval(value: dict[str, float]) -> str:
+    return f"{value['value']:.3f}  (95% interval {value['low']:.3f} to {value['high']:.3f})"
 
 
 def main() -> None:

@@ -45,6 +45,21 @@ def test_the_shipped_bundle_predicts(installed: Path, a_picture: Callable[..., P
     assert len(list((tmp_path / "maps").glob("*_anomaly.nii.gz"))) == 1
 
 
+def test_the_viewer_has_what_it_shares_with_the_slicer_module(installed: Path, tmp_path: Path) -> None:
+    shared = REPOSITORY / "slicer_extension" / "AnomalyMap" / "AnomalyMapLib"
+    carried = installed / "monai_sagan" / "viewer" / "AnomalyMapLib"
+    assert {path.name for path in carried.glob("*.py")} == {path.name for path in shared.glob("*.py")}
+    outcome = subprocess.run(
+        [sys.executable, "-c", "from monai_sagan.viewer.AnomalyMapLib import results; print(results.__file__)"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert Path(outcome.stdout.strip()) == carried / "results.py"
+
+
 def test_a_bundle_is_complete_and_holds_nothing_that_was_made_by_running_it(installed: Path) -> None:
     bundle = installed / "monai_sagan" / "shipped_bundles" / "sagan_anomaly_detection"
     files = {path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file()}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -49,3 +52,97 @@ def result_of() -> Callable[..., Any]:
         return result_from_dict({**usual, **values})
 
     return make
+
+
+@pytest.fixture(scope="session")
+def qt_world(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Slicer's Qt, with settings of its own."""
+    import headless
+
+    headless.start(tmp_path_factory.mktemp("settings"))
+    return headless
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder in which all temporary ones are made."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.fixture
+def open_panel(
+    qt_world: Any, scene: Any, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[], Any]]:
+    """Opens the module in the scene, and closes it at the end. What fails where only Qt hears it fails the test."""
+    import qt
+
+    unheard: list[BaseException] = []
+    monkeypatch.setattr(sys, "excepthook", lambda kind, error, traceback: unheard.append(error))
+    qt_world.use_scene(scene)
+    qt.QSettings().clear()
+    opened = []
+
+    def open_it() -> Any:
+        import AnomalyMap
+
+        opened.append(qt_world.open_panel(AnomalyMap))
+        return opened[-1]
+
+    yield open_it
+    for widget in opened:
+        widget.cleanup()
+    assert unheard == []
+
+
+@pytest.fixture
+def case(scene: Any, tmp_path: Path, result_of: Callable[..., Any]) -> Any:
+    """A volume in the scene, and the result that it will have."""
+    import cases
+
+    return cases.Case(scene, tmp_path, result_of)
+
+
+@pytest.fixture
+def panel(case: Any, open_panel: Callable[[], Any]) -> Any:
+    """The module's widget, opened where a volume is loaded."""
+    return open_panel()
+
+
+@pytest.fixture
+def show(panel: Any, case: Any) -> Callable[..., Any]:
+    """Lays a result over the volume, by what its JSON says besides the usual, and gives the result."""
+    import numpy as np
+    import scenes
+
+    def show_it(factor: float = 1.0, **values: Any) -> Any:
+        path = scenes.write_map(case.folder / "map.nrrd", case.voxels * np.float32(factor), case.matrix)
+        result = dataclasses.replace(case.result(**values), anomaly_map=path)
+        panel.logic.show(result, case.input_node)
+        return result
+
+    return show_it
+
+
+@pytest.fixture
+def shown(panel: Any, show: Callable[..., Any]) -> Any:
+    """The module's widget with a result."""
+    show()
+    return panel
+
+
+@pytest.fixture
+def wait_until() -> Callable[..., None]:
+    """Lets Qt work until a condition comes true, and fails if it does not in time."""
+    import slicer
+
+    def wait(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "this did not happen in time"
+            slicer.app.processEvents()
+            time.sleep(0.005)
+
+    return wait

@@ -13,11 +13,14 @@ from typing import Any
 
 import pytest
 
-MODULE_FOLDER = Path(__file__).resolve().parents[2] / "slicer_extension" / "AnomalyMap"
-sys.path.insert(0, str(MODULE_FOLDER))  # as Slicer does with the folder of a module
+HERE = Path(__file__).resolve().parent
+MODULE_FOLDER = HERE.parents[1] / "slicer_extension" / "AnomalyMap"
+# As Slicer does with the folder of a module; and for what is shared here.
+sys.path[:0] = [str(MODULE_FOLDER), str(HERE)]
 
 from AnomalyMapLib.environment import ChildPython  # noqa: E402
 from AnomalyMapLib.process import PredictProcess, State  # noqa: E402
+from child_runs import BUNDLE  # noqa: E402
 
 
 @pytest.fixture
@@ -90,5 +93,20 @@ def run_to_end(wait_until: Callable[..., None]) -> Callable[[PredictProcess], li
 
         wait_until(is_over, 120.0)
         return events
+
+    return run
+
+
+@pytest.fixture
+def run(
+    temporary: Path, stand_in: Callable[..., ChildPython], run_to_end: Callable[..., Any]
+) -> Callable[..., PredictProcess]:
+    """Runs a stand-in to its end."""
+
+    def run(*parts: str) -> PredictProcess:
+        process = PredictProcess()
+        process.start(stand_in(*parts), BUNDLE)
+        run_to_end(process)
+        return process
 
     return run

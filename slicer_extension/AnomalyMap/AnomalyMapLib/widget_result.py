@@ -1,0 +1,124 @@
+"""What a result says, in the panel: its sentence, scores, classes, and the way to a slice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from .results import AnomalyResult, ResultError, describe
+from .scene import ResultScene
+from .volumes import VolumeError
+from .widget_display import map_of
+
+__all__ = ["ResultView"]
+
+
+# Of the table, those for people: the centres of the slices follow.
+_NUM_COLUMNS = 3
+
+
+class ResultView:
+    """Shows a result and does what its buttons promise.
+
+    Args:
+        ui: the widgets of the panel, by their names.
+    """
+
+    def __init__(self, ui: Any) -> None:
+        self._ui = ui
+        self._scene: ResultScene | None = None
+        ui.nextSliceButton.clicked.connect(self._next_slice)
+        ui.plotButton.clicked.connect(self._show_plot)
+        ui.segmentButton.clicked.connect(self._make_segment)
+        ui.peakButton.clicked.connect(self._mark_peak)
+        ui.scoreTableView.clicked.connect(self._jump)
+
+    def show(self, scene: ResultScene | None) -> None:
+        """Shows the result of a scene; nothing where there is none."""
+        self._scene = scene
+        result, problem = None, ""
+        try:
+            result = scene.result if scene is not None else None
+        except ResultError as error:
+            problem = str(error)
+        has_map = result is not None and map_of(scene) is not None
+        self._show_words(result, problem)
+        self._show_classes(result)
+        self._show_slices(scene.node("scoreTable") if result is not None else None)
+        for widget in (self._ui.thresholdSlider, self._ui.opacitySlider, self._ui.renderingCheckBox):
+            widget.enabled = has_map
+        self._ui.segmentButton.enabled = has_map
+        self._ui.peakButton.enabled = has_map and result.peak is not None
+        self._ui.nextSliceButton.enabled = has_map and scene.node("scoreTable") is not None
+        self._ui.plotButton.enabled = result is not None and scene.node("scoreChart") is not None
+        for label in (self._ui.sliceLabel, self._ui.displayLabel):
+            _tell(label, "")
+
+    def _show_words(self, result: AnomalyResult | None, problem: str) -> None:
+        ui = self._ui
+        ui.resultLabel.text = problem or (describe(result) if result is not None else _("There is no result yet."))
+        has_score = result is not None and result.anomaly_score is not None
+        for widget in (ui.scoreTitleLabel, ui.scoreLabel, ui.pValueTitleLabel, ui.pValueLabel):
+            widget.visible = has_score
+        if not has_score:
+            return
+        ui.scoreLabel.text = f"{result.anomaly_score:.3g}"
+        ui.pValueLabel.text = f"{result.p_value:.2g}" if result.p_value is not None else _("bundle not calibrated")
+
+    def _show_classes(self, result: AnomalyResult | None) -> None:
+        table, classes = self._ui.classTable, result.classes if result is not None else ()
+        table.visible = bool(classes)
+        table.setRowCount(len(classes))
+        for row, item in enumerate(sorted(classes, key=lambda item: -item.probability)):
+            table.setItem(row, 0, qt.QTableWidgetItem(item.name))
+            table.setItem(row, 1, qt.QTableWidgetItem(f"{100 * item.probability:.1f} %"))
+
+    def _show_slices(self, table_node: slicer.vtkMRMLTableNode | None) -> None:
+        view = self._ui.scoreTableView
+        view.setMRMLTableNode(table_node)
+        for widget in (view, self._ui.nextSliceButton, self._ui.plotButton):
+            widget.visible = table_node is not None
+        for column in range(_NUM_COLUMNS, view.model().columnCount()):
+            view.setColumnHidden(column, True)
+
+    def _next_slice(self, checked: bool = False) -> None:
+        row, problem = None, _("No slice stands out.")
+        try:
+            row = self._scene.next_anomalous_slice()
+        except VolumeError as error:
+            problem = str(error)
+        _tell(self._ui.sliceLabel, problem if row is None else "")
+        if row is not None:
+            self._ui.scoreTableView.selectRow(row)
+
+    def _jump(self, index: qt.QModelIndex) -> None:
+        try:
+            self._scene.jump_to_slice(index.row())
+        except VolumeError as error:
+            _tell(self._ui.sliceLabel, str(error))
+
+    def _show_plot(self, checked: bool = False) -> None:
+        slicer.modules.plots.logic().ShowChartInLayout(self._scene.node("scoreChart"))
+
+    def _make_segment(self, checked: bool = False) -> None:
+        try:
+            sentence = _("The segment has {count} voxels.").format(count=f"{self._scene.make_segment():,}")
+        except VolumeError as error:
+            sentence = str(error)
+        _tell(self._ui.displayLabel, sentence)
+
+    def _mark_peak(self, checked: bool = False) -> None:
+        sentence = ""
+        try:
+            self._scene.mark_peak()
+        except VolumeError as error:
+            sentence = str(error)
+        _tell(self._ui.displayLabel, sentence)
+
+
+def _tell(label: qt.QLabel, sentence: str) -> None:
+    label.text = sentence
+    label.visible = bool(sentence)

@@ -1,0 +1,112 @@
+"""A result takes the place of an earlier one, whatever became of that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scenes
+import slicer
+from AnomalyMapLib.scene import ROLES
+from cases import Case, roles_of
+
+
+@pytest.fixture
+def case(scene: Any, tmp_path: Path, result_of: Callable[..., Any]) -> Case:
+    return Case(scene, tmp_path, result_of)
+
+
+class TestAgain:
+    def test_nothing_piles_up_and_the_display_is_the_same(self, case: Case) -> None:
+        case.lay_all()
+        before, pixels = scenes.count_nodes(case.scene), case.scene.pixels("Red")
+        map_node = case.results.node("anomalyMap")
+        case.results.threshold = 0.7
+        case.results.opacity = 0.1
+        map_node.GetScalarVolumeDisplayNode().SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
+
+        case.lay()
+
+        assert roles_of(case.results) == set(ROLES) - {"segmentation", "peakMarker"}
+        assert case.results.node("anomalyMap") is map_node
+        np.testing.assert_array_equal(case.scene.pixels("Red"), pixels)
+        assert case.results.rendering
+        case.lay_all()
+        assert scenes.count_nodes(case.scene) == before
+
+    def test_the_new_result_takes_the_place_of_the_old(self, case: Case) -> None:
+        case.lay_all()
+        case.lay(factor=0.5, anomaly_score=0.125, slice_scores=[0.5] * 20)
+        assert case.results.result.anomaly_score == 0.125
+        np.testing.assert_allclose(slicer.util.arrayFromVolume(case.results.node("anomalyMap")), case.voxels / 2)
+        assert slicer.util.arrayFromTableColumn(case.results.node("scoreTable"), "Score").tolist() == [0.5] * 20
+        assert case.results.node("anomalyMap").GetScalarVolumeDisplayNode().GetWindowLevelMax() == pytest.approx(0.6)
+
+    def test_a_picture_after_a_volume_has_no_table(self, case: Case) -> None:
+        case.lay()
+        case.lay(slice_axis=None, slice_scores=[])
+        counts = scenes.count_nodes(case.scene)
+        assert not {"vtkMRMLTableNode", "vtkMRMLPlotSeriesNode", "vtkMRMLPlotChartNode"} & set(counts)
+
+    def test_of_another_volume(self, case: Case) -> None:
+        case.lay_all()
+        case.input_node = case.scene.add_volume(scenes.phantom()[0], case.matrix, "second head")
+        case.lay_all()
+        assert case.results.node("anomalyMap").GetName() == "second head anomaly map"
+        assert case.results.node("inputVolume") is case.input_node
+        assert case.results.node("segmentation").GetNodeReference("referenceImageGeometryRef") is case.input_node
+
+    def test_of_the_map_itself(self, case: Case) -> None:
+        case.lay()
+        case.input_node = case.results.node("anomalyMap")
+        case.lay(factor=0.5)
+        assert case.results.node("inputVolume") is case.input_node
+        assert case.results.node("anomalyMap") is not case.input_node
+        np.testing.assert_array_equal(slicer.util.arrayFromVolume(case.input_node), case.voxels)
+
+    def test_of_a_volume_that_is_not_chosen_any_more(self, case: Case) -> None:
+        case.lay()
+        other = case.scene.add_volume(np.zeros((2, 3, 4), np.float32), np.eye(4), "another")
+        case.scene.holder.SetNodeReferenceID("inputVolume", other.GetID())
+        case.results.make_segment()
+        assert case.results.node("segmentation").GetNodeReference("referenceImageGeometryRef") is case.input_node
+
+    @pytest.mark.parametrize("role", ROLES)
+    def test_after_a_node_was_deleted_by_hand(self, case: Case, role: str) -> None:
+        case.lay_all()
+        before = scenes.count_nodes(case.scene)
+        case.scene.mrml.RemoveNode(case.results.node(role))
+        assert case.results.node(role) is None
+        if role == "inputVolume":
+            case.input_node = case.scene.add_volume(scenes.phantom()[0], case.matrix, "head")
+        case.lay_all()
+        after = scenes.count_nodes(case.scene)
+        assert roles_of(case.results) == set(ROLES)
+        assert scenes.coloured(case.scene.pixels("Red")).any()
+        # Slicer itself leaves display nodes of a node that is deleted by hand; nothing else is more than before.
+        assert {name for name, count in after.items() if count != before[name]} <= {
+            name for name in after if "Display" in name
+        }
+
+    def test_segments_made_by_hand_stay_in_the_scene(self, case: Case) -> None:
+        case.lay_all()
+        segmentation_node = case.results.node("segmentation")
+        segmentation_node.GetSegmentation().AddEmptySegment("mine")
+        case.lay()
+        assert case.results.node("segmentation") is None
+        assert segmentation_node.GetScene() is case.scene.mrml
+        assert segmentation_node.GetSegmentation().GetNumberOfSegments() == 1
+
+    def test_cleared(self, case: Case) -> None:
+        before = scenes.count_nodes(case.scene)
+        plain = case.scene.views["Red"].GetSliceCompositeNode().GetForegroundVolumeID()
+        case.lay_all()
+        case.results.clear()
+        assert scenes.count_nodes(case.scene) == before
+        assert roles_of(case.results) == {"inputVolume"}
+        assert case.results.result is None
+        assert case.scene.views["Red"].GetSliceCompositeNode().GetForegroundVolumeID() == plain
+        case.lay_all()

@@ -1,0 +1,77 @@
+"""A scene with a result is saved and loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scenes
+from AnomalyMapLib import peak, slice_scores
+from AnomalyMapLib.results import result_to_json
+from AnomalyMapLib.scene import ROLES, ResultScene
+from AnomalyMapLib.volumes import geometry_difference
+from cases import Case, roles_of
+
+
+class TestSavedScene:
+    @pytest.mark.parametrize("geometry", scenes.GEOMETRIES)
+    def test_everything_comes_back(
+        self, scene: Any, tmp_path: Path, result_of: Callable[..., Any], geometry: str
+    ) -> None:
+        case = Case(scene, tmp_path, result_of, geometry)
+        result = case.lay_all()
+        case.results.threshold = 0.45
+        case.results.opacity = 0.35
+        case.results.make_segment()
+        pixels = {view: scene.pixels(view) for view in scene.views}
+        scene.save(tmp_path / "a.mrb")
+
+        loaded = scenes.Scene.load(tmp_path / "a.mrb")
+        back = ResultScene(loaded.holder)
+
+        assert roles_of(back) == set(ROLES)
+        assert result_to_json(back.result) == result_to_json(result)
+        assert back.threshold == pytest.approx(0.45)
+        assert back.opacity == pytest.approx(0.35)
+        assert back.rendering
+        assert geometry_difference(back.node("anomalyMap"), back.node("inputVolume")) == ""
+        for view, before in pixels.items():
+            assert scenes.coloured(before).any()
+            # Voxels may have been turned round, and the interpolation's last bit with them.
+            differences = np.abs(loaded.pixels(view) - before).max(axis=-1)
+            assert np.mean(differences > 2) < 0.002
+        np.testing.assert_allclose(peak.world_position(back.node("peakMarker")), case.peak_ras, atol=1e-3)
+        opacity = back.node("volumeProperty").GetVolumeProperty().GetScalarOpacity()
+        assert opacity.GetValue(0.44) == 0
+        assert opacity.GetValue(0.46) > 0.1
+        assert back.node("volumeRendering").GetVolumePropertyNode() is back.node("volumeProperty")
+        assert back.node("anomalyMap").GetNodeReference("anomalyMapOf") is back.node("inputVolume")
+        assert back.node("scoreChart").GetNthPlotSeriesNode(0) is back.node("scoreSeries")
+        assert back.node("scoreSeries").GetTableNode() is back.node("scoreTable")
+        loaded.close()
+
+    @pytest.mark.parametrize("geometry", scenes.GEOMETRIES)
+    def test_works_on(self, scene: Any, tmp_path: Path, result_of: Callable[..., Any], geometry: str) -> None:
+        case = Case(scene, tmp_path, result_of, geometry)
+        case.lay_all()
+        scene.save(tmp_path / "a.mrb")
+        loaded = scenes.Scene.load(tmp_path / "a.mrb")
+        back = ResultScene(loaded.holder)
+        before = scenes.count_nodes(loaded)
+
+        slice_scores.jump(loaded.mrml, (0, 0, 0))
+        assert back.next_anomalous_slice() == scenes.PEAK[2]
+        distances = np.linalg.norm(loaded.places("Red") - case.peak_ras, axis=-1)
+        assert distances.min() < 1  # mm, about a pixel
+        assert back.make_segment() == (case.voxels >= np.float32(0.3)).sum()
+        back.mark_peak()
+        np.testing.assert_allclose(peak.world_position(back.node("peakMarker")), case.peak_ras, atol=1e-3)
+        path = scenes.write_map(tmp_path / "map.nrrd", case.voxels, case.matrix)
+        back.lay(case.result(), path, back.node("inputVolume"))
+        back.make_segment()
+        back.mark_peak()
+        assert all(count <= before[name] for name, count in scenes.count_nodes(loaded).items())
+        loaded.close()

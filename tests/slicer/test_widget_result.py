@@ -1,0 +1,217 @@
+"""A result in the panel: what it says, and what its buttons and sliders do to the scene."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("PySide6")
+import scenes
+import slicer
+from AnomalyMapLib.results import describe
+from PySide6.QtCore import Qt
+
+CLASSES = [{"name": "normal", "probability": 0.125}, {"name": "glaucoma", "probability": 0.875}]
+
+
+def planes(scene: Any) -> tuple[float, float, float]:
+    """The planes of the sagittal, coronal and axial view: R, A and S in mm."""
+    names = ("Yellow", "Green", "Red")
+    return tuple(
+        scene.views[name].GetSliceNode().GetSliceToRAS().GetElement(axis, 3) for axis, name in enumerate(names)
+    )
+
+
+class TestWords:
+    def test_a_score_that_is_calibrated(self, panel: Any, show: Callable[..., Any]) -> None:
+        result = show(p_value=0.03, threshold=0.2, is_anomalous=True)
+        assert panel.ui.resultLabel.text == describe(result)
+        assert "counts as anomalous" in panel.ui.resultLabel.text
+        assert (panel.ui.scoreLabel.text, panel.ui.pValueLabel.text) == ("0.25", "0.03")
+        assert not panel.ui.scoreLabel.isHidden()
+        assert not panel.ui.pValueLabel.isHidden()
+
+    def test_a_score_that_is_not(self, panel: Any, show: Callable[..., Any]) -> None:
+        show()
+        assert panel.ui.pValueLabel.text == "bundle not calibrated"
+
+    def test_classes(self, panel: Any, show: Callable[..., Any]) -> None:
+        show(classes=CLASSES, anomaly_score=None)
+        table = panel.ui.classTable
+        cells = [[table.item(row, column).text() for column in range(2)] for row in range(table.rowCount)]
+        assert cells == [["glaucoma", "87.5 %"], ["normal", "12.5 %"]]
+        assert not table.isHidden()
+        assert panel.ui.scoreLabel.isHidden()
+        assert panel.ui.thresholdSlider.enabled  # of the weight map
+        show()
+        assert table.isHidden()
+
+    def test_a_result_of_a_later_version(self, panel: Any, show: Callable[..., Any], scene: Any) -> None:
+        show()
+        text = scene.holder.GetParameter("result")
+        scene.holder.SetParameter("result", text.replace('"schema_version": "1.1"', '"schema_version": "2.0"'))
+        assert "schema version 2.0" in panel.ui.resultLabel.text
+        assert not panel.ui.segmentButton.enabled
+
+
+class TestSlices:
+    def test_the_table_has_what_people_read(self, shown: Any, case: Any) -> None:
+        view = shown.ui.scoreTableView
+        assert view.mrmlTableNode() is case.results.node("scoreTable")
+        names = [
+            view.model().headerData(column, Qt.Orientation.Horizontal) for column in range(view.model().columnCount())
+        ]
+        seen = [name for column, name in enumerate(names) if not view.isColumnHidden(column)]
+        assert seen == ["Slice", "Score", "Position (mm)"]
+        assert not view.isHidden()
+
+    def test_a_click_moves_the_views(self, shown: Any, case: Any, scene: Any) -> None:
+        shown.ui.scoreTableView.click(scenes.PEAK[2])
+        assert planes(scene) == pytest.approx(tuple(case.peak_ras), abs=0.1)
+
+    def test_next_goes_to_the_slice_that_stands_out(self, shown: Any, case: Any, scene: Any) -> None:
+        shown.ui.nextSliceButton.click()
+        assert planes(scene)[2] == pytest.approx(case.peak_ras[2], abs=0.1)
+        (index,) = shown.ui.scoreTableView.selectionModel().selectedRows()
+        assert index.row() == scenes.PEAK[2]
+        assert shown.ui.sliceLabel.isHidden()
+
+    def test_next_where_none_stands_out(self, panel: Any, show: Callable[..., Any], scene: Any) -> None:
+        show(slice_scores=[0.0] * scenes.SHAPE[0])
+        before = planes(scene)
+        panel.ui.nextSliceButton.click()
+        assert planes(scene) == before
+        assert panel.ui.sliceLabel.text == "No slice stands out."
+
+    def test_the_plot_is_shown(self, shown: Any, case: Any, scene: Any) -> None:
+        layout = scene.mrml.AddNode(slicer.vtkMRMLLayoutNode())
+        layout.SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView)
+        shown.ui.plotButton.click()
+        assert layout.GetViewArrangement() == slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalPlotView
+        selection = scene.application.GetSelectionNode()
+        assert selection.GetActivePlotChartID() == case.results.node("scoreChart").GetID()
+
+    def test_an_image_has_none(self, panel: Any, show: Callable[..., Any]) -> None:
+        show()
+        show(slice_axis=None, slice_scores=[])
+        assert panel.ui.scoreTableView.isHidden()
+        assert panel.ui.nextSliceButton.isHidden()
+        assert panel.ui.plotButton.isHidden()
+
+
+class TestDisplay:
+    def test_the_panel_shows_what_the_views_do(self, shown: Any, case: Any) -> None:
+        assert shown.ui.thresholdSlider.value == case.results.threshold == 0.3
+        assert shown.ui.opacitySlider.value == case.results.opacity == 0.6
+        assert shown.ui.thresholdSlider.maximum == pytest.approx(0.8)
+        assert shown.ui.thresholdSlider.enabled
+
+    def test_sliders_act_at_once(self, shown: Any, case: Any, scene: Any) -> None:
+        scene.fit()
+        slicer.util.getNode("vtkMRMLSliceNodeRed").JumpSliceByOffsetting(*case.peak_ras)
+        before = scenes.coloured(scene.pixels("Red")).sum()
+        shown.ui.thresholdSlider.value = 0.6
+        assert case.results.threshold == 0.6
+        assert 0 < scenes.coloured(scene.pixels("Red")).sum() < before / 2
+        shown.ui.opacitySlider.value = 0.0
+        assert case.results.opacity == 0
+        assert scenes.coloured(scene.pixels("Red")).sum() == 0
+
+    def test_the_panel_follows_other_hands(self, shown: Any, case: Any, scene: Any) -> None:
+        case.results.node("anomalyMap").GetDisplayNode().SetThreshold(0.5, 0.8)
+        assert shown.ui.thresholdSlider.value == 0.5
+        for view in scene.views.values():
+            view.GetSliceCompositeNode().SetForegroundOpacity(0.2)
+        assert shown.ui.opacitySlider.value == pytest.approx(0.2)
+
+    def test_rendering(self, shown: Any, case: Any) -> None:
+        shown.ui.renderingCheckBox.checked = True
+        assert case.results.rendering
+        case.results.node("volumeRendering").SetVisibility(False)
+        assert not shown.ui.renderingCheckBox.checked
+        shown.ui.renderingCheckBox.checked = True
+        shown.ui.renderingCheckBox.checked = False
+        assert not case.results.rendering
+
+    def test_each_run_begins_with_the_same_display(self, shown: Any, case: Any, show: Callable[..., Any]) -> None:
+        shown.ui.thresholdSlider.value = 0.7
+        shown.ui.opacitySlider.value = 0.1
+        show()
+        assert (shown.ui.thresholdSlider.value, shown.ui.opacitySlider.value) == (0.3, 0.6)
+        assert (case.results.threshold, case.results.opacity) == (0.3, 0.6)
+
+    @pytest.mark.parametrize("factor", [1e-4, 1e-2, 50.0])
+    def test_the_slider_has_the_range_of_the_map(
+        self, panel: Any, case: Any, show: Callable[..., Any], factor: float
+    ) -> None:
+        show(settings={"map_threshold": 0.7})
+        show(factor, settings={"map_threshold": 0.3 * factor})
+        slider = panel.ui.thresholdSlider
+        assert slider.maximum == pytest.approx(0.8 * factor, rel=0.01)
+        assert slider.value == pytest.approx(0.3 * factor, rel=0.01)
+        assert case.results.threshold == 0.3 * factor  # and not what the slider rounds it to
+        assert slider.singleStep <= slider.maximum / 50
+
+    def test_a_segment(self, shown: Any, case: Any) -> None:
+        shown.ui.thresholdSlider.value = 0.5
+        shown.ui.segmentButton.click()
+        assert case.results.node("segmentation") is not None
+        assert shown.ui.displayLabel.text == f"The segment has {np.sum(case.voxels >= 0.5):,} voxels."
+
+    def test_a_segment_of_nothing(self, shown: Any) -> None:
+        shown.logic.getParameterNode().threshold = 0.9
+        shown.ui.segmentButton.click()
+        assert "threshold" in shown.ui.displayLabel.text
+
+    def test_the_peak(self, shown: Any, case: Any, scene: Any) -> None:
+        shown.ui.peakButton.click()
+        position = case.results.node("peakMarker").GetNthControlPointPositionWorld(0)
+        assert position == pytest.approx(tuple(case.peak_ras), abs=0.1)
+        assert planes(scene)[2] == pytest.approx(case.peak_ras[2], abs=0.1)
+
+
+class TestWhatIsDeleted:
+    def test_the_map(self, shown: Any, case: Any, scene: Any) -> None:
+        scene.mrml.RemoveNode(case.results.node("anomalyMap"))
+        ui = shown.ui
+        assert not ui.thresholdSlider.enabled
+        assert not ui.segmentButton.enabled
+        assert not ui.nextSliceButton.enabled
+        ui.thresholdSlider.value = 0.1  # by a script: nothing to show it on
+
+    def test_the_maps_file(self, shown: Any, case: Any, scene: Any, open_panel: Callable[[], Any]) -> None:
+        said = shown.ui.resultLabel.text
+        shown.cleanup()
+        case.results.node("anomalyMap").SetAndObserveImageData(None)
+        again = open_panel()
+        assert again.ui.resultLabel.text == said
+        assert not again.ui.segmentButton.enabled
+        assert not again.ui.nextSliceButton.enabled
+
+    def test_the_table(self, shown: Any, case: Any, scene: Any) -> None:
+        scene.mrml.RemoveNode(case.results.node("scoreTable"))
+        assert shown.ui.scoreTableView.isHidden()
+        assert not shown.ui.nextSliceButton.enabled
+        assert shown.ui.segmentButton.enabled
+
+    def test_another_run_makes_all_again(self, shown: Any, case: Any, scene: Any, show: Callable[..., Any]) -> None:
+        for role in ("anomalyMap", "scoreTable", "colorTable"):
+            scene.mrml.RemoveNode(case.results.node(role))
+        show()
+        assert shown.ui.thresholdSlider.enabled
+        assert shown.ui.thresholdSlider.value == 0.3
+        assert shown.ui.nextSliceButton.enabled
+
+
+def test_while_another_module_is_open_the_scene_is_left_alone(shown: Any, case: Any) -> None:
+    shown.exit()
+    case.results.threshold = 0.5
+    shown.ui.thresholdSlider.value = 0.1
+    assert case.results.threshold == 0.5
+    shown.enter()
+    assert shown.ui.thresholdSlider.value == 0.5
+    shown.ui.thresholdSlider.value = 0.2
+    assert case.results.threshold == 0.2

@@ -1,0 +1,136 @@
+"""What is seen in the browser, and what a user changes there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import phantoms
+import pytest
+import scenes
+from browsers import wait_until
+
+Views = Callable[..., Any]
+
+
+@pytest.fixture
+def opened(view: Views, phantom: Path) -> Any:
+    """The phantom, at the slice where its blob is highest."""
+    served = view(phantom, phantom.parent / "maps")
+    served.page.locator("#next").click()
+    wait_until(lambda: served.slice_text().startswith("Slice 14 of 20"), "the next anomalous slice")
+    wait_until(lambda: all(served.colour(name) > 200 for name in served.views()), "the overlay in all views")
+    return served
+
+
+def is_peak_mark(pixels: np.ndarray) -> np.ndarray:
+    """Which pixels have the colour of the mark at the peak, a light blue that is none of the map's."""
+    red, green, blue = np.moveaxis(pixels, -1, 0)
+    return (green > red + 60) & (blue > red + 60)
+
+
+def test_tells_the_result(view: Views, phantom: Path) -> None:
+    page = view(phantom, phantom.parent / "maps" / "head_anomaly.json").page
+    assert page.title() == "head.nrrd - monai-sagan"
+    assert page.locator("#score").inner_text() == "0.123"
+    sentence = page.locator("#sentence").inner_text()
+    assert "of healthy images, 1.5 % score as high or higher" in sentence
+    assert "slice 14 of 20" in sentence
+    assert page.locator(".chart g").count() == 20
+    assert page.locator(".chart .anomalous").count() == 1
+
+
+def test_threshold(opened: Any) -> None:
+    before = {name: opened.colour(name) for name in opened.views()}
+    opened.press("threshold", "End")
+    wait_until(lambda: all(opened.colour(name) < before[name] / 4 for name in before), "less of the map")
+    opened.press("threshold", "Home")
+    wait_until(lambda: all(opened.colour(name) > 0.9 * before[name] for name in before), "more of the map")
+
+
+def test_opacity(opened: Any) -> None:
+    before = opened.colour("axial")
+    opened.press("opacity", "Home")
+    wait_until(lambda: opened.colour("axial") < before / 20, "a transparent map")
+    opened.press("opacity", "End")
+    wait_until(lambda: opened.colour("axial") > before / 2, "an opaque map")
+    # Nothing shines through: the colours are the table's own, whose lightest has hardly any of the image's grey.
+    wait_until(lambda: opened.pixels("axial").max(axis=(0, 1))[2] >= 150, "the table's lightest colour")
+
+
+def test_a_click_on_a_score_moves_the_views(opened: Any) -> None:
+    before = opened.colour("axial")
+    opened.page.locator(".chart g").nth(3).click()
+    wait_until(lambda: opened.slice_text().startswith("Slice 4 of 20"), "slice 4")
+    wait_until(lambda: opened.colour("axial") < before / 20, "a slice without anything of the blob")
+
+
+def test_the_wheel_moves_a_view_and_the_page_follows(opened: Any) -> None:
+    opened.page.locator(".layout-grid-item").first.hover()
+    opened.page.mouse.wheel(0, -300)
+    wait_until(lambda: not opened.slice_text().startswith("Slice 14"), "another slice")
+
+
+def test_peak(view: Views, phantom: Path) -> None:
+    served = view(phantom, phantom.parent / "maps")
+    assert not is_peak_mark(served.pixels("axial")).any()
+    served.page.locator("#peak").click()
+    wait_until(lambda: served.slice_text().startswith("Slice 14 of 20"), "the peak's slice")
+    wait_until(lambda: all(is_peak_mark(served.pixels(name)).any() for name in served.views()), "its mark")
+
+
+def test_a_picture_has_one_view(view: Views, tmp_path: Path) -> None:
+    voxels, anomaly_map = (array[[phantoms.PEAK_ROW]] for array in scenes.phantom())
+    picture = phantoms.write_case(tmp_path, voxels, anomaly_map, np.diag([-1.0, -1.0, 1.0, 1.0]))
+    served = view(picture, tmp_path / "maps")
+    wait_until(lambda: served.colour("axial") > 200, "the overlay")
+    assert served.views() == ("axial",)
+    assert served.page.locator(".chart").count() == 0
+    assert served.page.locator("#next").count() == 0
+    assert served.page.locator("#peak").count() == 1
+
+
+def test_is_there_again_after_a_reload(opened: Any) -> None:
+    opened.press("opacity", "End")
+    opened.page.get_by_text("100 %").wait_for()
+    opened.page.reload()
+    opened.page.get_by_text("100 %").wait_for()
+    wait_until(lambda: opened.slice_text().startswith("Slice 14 of 20"), "the slice that was shown")
+
+
+def test_without_the_key_nothing_is_told(opened: Any) -> None:
+    home = opened.address.split("?")[0]
+    for address in (home, f"{home}?secret=wslink-secret"):  # the latter is what trame has if nobody gives it another
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(address)  # noqa: S310 - its own server
+        assert refused.value.code == 403
+        assert "open the address that the viewer told" in refused.value.read().decode()
+
+
+def test_ctrl_c_ends_it(view: Views, phantom: Path) -> None:
+    served = view(phantom, phantom.parent / "maps")
+    assert served.close() == 0
+    assert served.line == f"Viewer, until Ctrl-C: {served.address}\n"
+
+
+def test_a_real_volume(view: Views, tmp_path: Path) -> None:
+    library, volumes = os.environ.get("MONAI_SAGAN_PYTHON"), Path(__file__).parents[3] / "shared" / "data" / "flair"
+    if library is None:
+        pytest.skip("MONAI_SAGAN_PYTHON names no Python with monai-sagan, which makes the map")
+    if not volumes.is_dir():
+        pytest.skip(f"{volumes} is absent: real images are not part of the repository")
+    volume = volumes / "patient12_study1_FLAIR.nii.gz"
+    predict = [library, "-m", "monai_sagan", "predict", "sagan_anomaly_detection", volume, "--output", tmp_path]
+    subprocess.run([*predict, "--progress", "none"], check=True)
+    served = view(volume, tmp_path)
+    served.page.locator("#next").click()
+    wait_until(lambda: all(served.colour(name) > 200 for name in served.views()), "the overlay in all views")
+    before = served.colour("axial")
+    served.press("threshold", "End")
+    wait_until(lambda: served.colour("axial") < before / 4, "less of the map")
