@@ -26,6 +26,7 @@ __all__ = [
     "derive_bundle",
     "describe_bundle",
     "find_bundle",
+    "read_settings",
     "require_weights",
     "run_bundle",
     "shipped_bundles",
@@ -83,6 +84,15 @@ def require_weights(root: Path) -> Path:
     return weights
 
 
+def read_settings(root: Path) -> dict[str, Any]:
+    """The config that defines network and preparation of a bundle, as it is written.
+
+    Args:
+        root: the bundle's folder.
+    """
+    return dict(ConfigParser.load_config_file(str(root / "configs" / f"{_BASE_CONFIG}.json")))
+
+
 def describe_bundle(bundle_root: str | Path) -> dict[str, str | None]:
     """What a result says of the bundle that made it.
 
@@ -138,9 +148,7 @@ def derive_bundle(
             )
         holder[key] = value
     described = json.loads((source / _METADATA).read_text(encoding="utf-8")) | dict(metadata)
-    formats = described["network_data_format"]
-    for image in (formats["inputs"]["image"], formats["outputs"]["pred"]):
-        image["spatial_shape"] = parsers[_BASE_CONFIG]["image_size"]
+    _describe_network(described["network_data_format"], parsers[_BASE_CONFIG])
     contents = {name: parser.get() for name, parser in parsers.items()} | {"metadata": described}
     try:
         with write_whole_folder(target) as partial:
@@ -159,16 +167,28 @@ def derive_bundle(
         raise UserError(f"{target}: {error.strerror}.") from error
 
 
+def _describe_network(formats: dict[str, Any], settings: ConfigParser) -> None:
+    """Brings what the metadata say of the network's input and output to its settings."""
+    image, output = formats["inputs"]["image"], formats["outputs"]["pred"]
+    image["spatial_shape"] = settings["image_size"]
+    if "classes" in settings:
+        names = settings["classes"]
+        output["num_channels"], output["spatial_shape"] = len(names), []
+        output["channel_def"] = {str(number): name for number, name in enumerate(names)}
+    else:
+        output["spatial_shape"] = settings["image_size"]
+
+
 def _is_like(value: Any, former: Any) -> bool:
-    """Whether a value can take the place of a setting: a number that of a number, a list that of a list, a word that
-    of a word, any of them that of nothing."""
+    """Whether a value can take the place of a setting: a number that of a number, a list that of a list, text that of
+    text, any of them that of nothing."""
     if isinstance(value, str) and value.startswith(_EXPRESSIONS):
         return True
-    return _is_setting(value) and (former is None or _kind(value) == _kind(former))
+    return former is None or _kind(value) == _kind(former)
 
 
 def _kind(value: Any) -> type:
-    return type(value) if value is None or isinstance(value, (str, list)) else float
+    return type(value) if value is None or isinstance(value, (str, list, dict)) else float
 
 
 def _is_taken(value: Any) -> bool:
@@ -177,13 +197,13 @@ def _is_taken(value: Any) -> bool:
 
 
 def _is_setting(value: Any) -> bool:
-    """Whether a config's entry is what a user may want to change: a number, a switch, a word, a short list of numbers,
-    or nothing where one of these can stand."""
-    values = value if isinstance(value, list) else [value]
-    return all(
-        item is None or isinstance(item, (int, float)) or (isinstance(item, str) and item.isidentifier())
-        for item in values
-    )
+    """Whether a config's entry is what a user may want to change: a number, a switch, a word, a list or dictionary of
+    these, or nothing where one of them can stand."""
+    if isinstance(value, dict):
+        return all(not key.startswith("_") and _is_setting(item) for key, item in value.items())
+    if isinstance(value, list):
+        return all(_is_setting(item) for item in value)
+    return value is None or isinstance(value, (int, float)) or (isinstance(value, str) and value.isidentifier())
 
 
 def run_bundle(root: Path, config: str, **overrides: Any) -> ConfigWorkflow:

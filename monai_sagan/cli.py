@@ -40,7 +40,9 @@ class SliceDirection(str, Enum):
 
 
 BundleArgument = Annotated[str, typer.Argument(help="A bundle's folder, or the name of one that ships.")]
-DataOption = Annotated[Path, typer.Option("--data", help="A data set's folder (with data.json).")]
+DataOption = Annotated[
+    Path, typer.Option("--data", help="A data set's folder (with data.json; for a classifier, of labelled images).")
+]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu or a CUDA device such as cuda:0.")]
 
 
@@ -194,6 +196,43 @@ def view(
     check_address(host, port)
     viewer = open_viewer(volume, result)
     viewer.serve(host, port, not no_browser, lambda address: typer.echo(f"Viewer, until Ctrl-C: {address}"))
+
+
+@app.command("compare-attention")
+def compare_attention(
+    data: Annotated[Path, typer.Option("--data", help="A folder of labelled images.")],
+    output: Annotated[Path, typer.Option(help="Folder for the trainings, the table and the maps.")],
+    settings: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings of the bundle, such as epochs=20.")
+    ] = None,
+    backbones: Annotated[
+        str, typer.Option(help="Names of networks, with commas between.")
+    ] = "googlenet,vgg16,resnet50,densenet121",
+    seeds: Annotated[int, typer.Option(help="Repetitions.")] = 5,
+    source: Annotated[str, typer.Option(help="What the map is made of: batch, bank or statistics.")] = "statistics",
+    device: DeviceOption = "auto",
+    progress: ProgressOption = ProgressChoice.bar,
+) -> None:
+    """Train networks with and without global attention, and compare them; goes on where it was interrupted."""
+    from monai_sagan.comparison import compare_attention, comparison_rows
+
+    comparison = compare_attention(
+        data,
+        output,
+        [name.strip() for name in backbones.split(",") if name.strip()],
+        num_seeds=seeds,
+        source=source,  # type: ignore[arg-type]
+        overrides=_parse_settings(settings or []),
+        device=device,
+        progress=progress.value,
+    )
+    if comparison is None or progress is ProgressChoice.json:
+        return
+    table = Table("Network", "Measure", "Without", "With", "Difference (95% interval)", "p")
+    for row in comparison_rows(comparison):
+        table.add_row(*row)
+    Console().print(table)
+    typer.echo(f"Table: {output / 'comparison.md'}")
 
 
 @app.command("import-checkpoint")

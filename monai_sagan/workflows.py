@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from monai_sagan.bundles import WEIGHTS, derive_bundle, find_bundle, require_weights, run_bundle
-from monai_sagan.data import list_cases, read_data_json
+from monai_sagan.bundles import WEIGHTS, derive_bundle, find_bundle, read_settings, require_weights, run_bundle
+from monai_sagan.data import list_cases, list_classes, read_data_json, read_labeled_images
 from monai_sagan.errors import UserError, causes_of, explain
 from monai_sagan.files import read_tensors
 from monai_sagan.networks import SAGANGenerator, published_generator_size
@@ -35,7 +35,7 @@ def train(
 
     Args:
         bundle: the bundle to start from, a folder or the name of one that ships.
-        data: a folder in the Med-AD layout.
+        data: a folder in the Med-AD layout; of labelled images, for a classifier.
         output: the new bundle's folder.
         overrides: settings of the new bundle.
         resume: whether to go on with the training in ``output``, if there is one.
@@ -48,7 +48,8 @@ def train(
     Raises:
         UserError: if something that the user gave cannot be used.
     """
-    read_data_json(data)  # before a folder is made
+    source = find_bundle(bundle)
+    found = _settings_from(data, source)  # before a folder is made
     settings = {"dataset_dir": str(data.resolve()), "resume": resume, "progress": progress, **_device(device)}
     output = output.resolve()
     going_on = resume and (output / "configs").is_dir()
@@ -62,7 +63,7 @@ def train(
                 f"{output}: exists already and is not empty; add --resume to go on with it, or choose another --output."
             )
         description = {"data_source": data.resolve().name, "intended_use": _RESEARCH_USE}
-        derive_bundle(find_bundle(bundle), output, overrides or {}, description)
+        derive_bundle(source, output, found | dict(overrides or {}), description)
     try:
         run_bundle(output, "train", **settings)
     except BaseException as error:
@@ -80,12 +81,12 @@ def train(
 def evaluate(
     bundle: str | Path, data: Path, output: Path, *, device: str = "auto", progress: ProgressKind = "bar"
 ) -> dict[str, Any]:
-    """Measures a bundle on the test set of a data set, and writes ``metrics.json``, ``report.html`` and
-    ``examples.png``.
+    """Measures a bundle on labelled images that it was not trained on, and writes ``metrics.json``, ``report.html`` and
+    a picture.
 
     Args:
         bundle: a folder or the name of a bundle that ships.
-        data: a folder in the Med-AD layout.
+        data: a folder in the Med-AD layout; of labelled images, for a classifier.
         output: where to write.
         device: "auto", "cpu" or a CUDA device.
         progress: how to tell how far it is.
@@ -157,13 +158,16 @@ def predict(
         datalist=list_cases(inputs, series),
         output_dir=str(output.resolve()),
         output_ext=output_ext,
-        save_restored=save_restored,
-        save_dicom=save_dicom,
-        map_threshold=map_threshold,
         keep_patient_data=keep_patient_data,
         overwrite=overwrite,
         progress=progress,
-        **({} if slice_direction is None else {"slice_direction": slice_direction}),
+        **_asked_of(
+            root,
+            save_restored=save_restored,
+            save_dicom=save_dicom,
+            map_threshold=map_threshold,
+            slice_direction=slice_direction,
+        ),
         **_device(device),
     )
     return {key: workflow.evaluator.state.metrics[key] for key in ("num_done", "num_skipped", "num_failed")}
@@ -200,6 +204,24 @@ def import_checkpoint(checkpoint: Path, target: Path) -> Path:
         find_bundle("sagan_anomaly_detection"), target.resolve(), overrides, description, generator.state_dict()
     )
     return target
+
+
+def _asked_of(bundle: Path, **settings: Any) -> dict[str, Any]:
+    """What a user asks for that not every bundle has; raises a UserError if this one has it not."""
+    asked = {name: value for name, value in settings.items() if value not in (None, False)}
+    known = read_settings(bundle)
+    for name in asked:
+        if name not in known:
+            raise UserError(f"{name}: the bundle {bundle.name} knows no such thing; leave it out.")
+    return asked
+
+
+def _settings_from(data: Path, bundle: Path) -> dict[str, Any]:
+    """The settings that a data set decides; raises a UserError if a bundle cannot be trained on it."""
+    if "classes" in read_settings(bundle):
+        return {"classes": list_classes(read_labeled_images(data))}
+    read_data_json(data)
+    return {}
 
 
 def _device(name: str) -> dict[str, torch.device]:

@@ -1,25 +1,40 @@
 """Data: layouts, readers, data sets and the synthetic phantom."""
 
 from monai_sagan.data.cases import find_images, list_cases
-from monai_sagan.data.datasets import CaseDataset, HealthyUnlabeledDataset, batch_cases
+from monai_sagan.data.datasets import CaseDataset, HealthyUnlabeledDataset, LabeledDataset, batch_cases
 from monai_sagan.data.dicom import may_be_dicom
+from monai_sagan.data.labeled import (
+    LabeledImage,
+    list_classes,
+    load_labeled_test_set,
+    load_labeled_training_set,
+    read_labeled_images,
+    split_for_training,
+)
 from monai_sagan.data.med_ad import load_evaluation_set, load_test_set, load_training_set, read_data_json
 from monai_sagan.data.patient import patient_data
 from monai_sagan.data.phantom import phantom_image, phantom_volume
 from monai_sagan.data.phantom_dataset import write_phantom, write_phantom_volumes
 from monai_sagan.data.reader import IMAGE_SUFFIXES, CaseReader, is_image, is_picture, stem
+from monai_sagan.data.trained_on import leave_out_trained, write_trained_on
 
 __all__ = [
     "IMAGE_SUFFIXES",
     "CaseDataset",
     "CaseReader",
     "HealthyUnlabeledDataset",
+    "LabeledDataset",
+    "LabeledImage",
     "batch_cases",
     "find_images",
     "is_image",
     "is_picture",
+    "leave_out_trained",
     "list_cases",
+    "list_classes",
     "load_evaluation_set",
+    "load_labeled_test_set",
+    "load_labeled_training_set",
     "load_test_set",
     "load_training_set",
     "may_be_dicom",
@@ -27,7 +42,10 @@ __all__ = [
     "phantom_image",
     "phantom_volume",
     "read_data_json",
+    "read_labeled_images",
+    "split_for_training",
     "stem",
     "write_phantom",
     "write_phantom_volumes",
+    "write_trained_on",
 ]

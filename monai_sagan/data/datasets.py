@@ -11,14 +11,14 @@ from typing import Any
 import torch
 from monai.data import CacheDataset
 from monai.transforms import Transform
-from monai.utils import ensure_tuple
+from monai.utils import convert_to_tensor, ensure_tuple
 from torch.utils.data import Dataset
 
 from monai_sagan.data.reader import is_picture
 from monai_sagan.errors import UserError, explain
 from monai_sagan.progress import ProgressKind, Reporter, make_reporter
 
-__all__ = ["CaseDataset", "HealthyUnlabeledDataset", "batch_cases"]
+__all__ = ["CaseDataset", "HealthyUnlabeledDataset", "LabeledDataset", "batch_cases"]
 
 
 class HealthyUnlabeledDataset(Dataset):
@@ -62,6 +62,60 @@ class HealthyUnlabeledDataset(Dataset):
             "image": self.healthy[index % len(self.healthy)],
             "unlabeled": self.unlabeled[index % len(self.unlabeled)],
         }
+
+
+class LabeledDataset(Dataset):
+    """Images of one size with the numbers of their classes, prepared once and kept in memory.
+
+    Args:
+        data: dictionaries with ``image`` and ``label``, as
+            :func:`~monai_sagan.data.load_labeled_training_set` gives them.
+        transform: deterministic preparation; its result holds the image, (C, *spatial), as ``image``.
+        augment: changes an image (C, *spatial) at random, each time that it is asked for.
+        num_workers: threads that prepare.
+        progress: how to tell how far the preparation is.
+
+    Raises:
+        UserError: if an image cannot be prepared, or has another size than the first one.
+
+    Attributes:
+        images: as prepared, (N, C, *spatial).
+        labels: (N,).
+    """
+
+    def __init__(
+        self,
+        data: Sequence[Mapping[str, Any]],
+        transform: Callable,
+        augment: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        num_workers: int = 2,
+        progress: ProgressKind = "none",
+    ) -> None:
+        reporter = make_reporter(progress)
+        reporter.start(len(data), "Preparing images")
+        try:
+            cache = CacheDataset(list(data), _Preparation(transform, reporter), num_workers=num_workers, progress=False)
+            images = [cache[index]["image"] for index in range(len(cache))]
+        finally:
+            reporter.stop()
+        for case, image in zip(data, images, strict=True):
+            if image.shape != images[0].shape:
+                raise UserError(
+                    f"{_path(case)}: this image has the shape {list(image.shape)}, and the first one "
+                    f"{list(images[0].shape)}; resize all images to one size (WholeImaged)."
+                )
+        self.images = torch.stack(images)
+        self.labels = torch.tensor([case["label"] for case in data])
+        self.augment = augment
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        image = self.images[index]
+        if self.augment is not None:
+            image = convert_to_tensor(self.augment(image), track_meta=False)
+        return {"image": image, "label": self.labels[index]}
 
 
 def _samples(cases: Sequence[Any], prepare: Transform, num_workers: int) -> torch.Tensor:

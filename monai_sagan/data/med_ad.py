@@ -20,7 +20,7 @@ from typing import Any
 from monai_sagan.data.reader import IMAGE_SUFFIXES, stem
 from monai_sagan.errors import UserError
 
-__all__ = ["load_evaluation_set", "load_test_set", "load_training_set", "read_data_json"]
+__all__ = ["list_labeled", "load_evaluation_set", "load_test_set", "load_training_set", "read_data_json"]
 
 # A message names so many missing files; the rest is counted.
 _SHOWN = 3
@@ -165,6 +165,34 @@ def load_evaluation_set(dataset_dir: str | Path, num_reference: int = 32) -> lis
     names = _names(train, root, "train", "0")[:num_reference]
     paths = _paths(root, names)
     return cases + [{"image": p, "name": name, "label": 0, "role": "reference"} for p, name in zip(paths, names)]
+
+
+def list_labeled(dataset_dir: str | Path) -> list[dict[str, Any]]:
+    """Lists every image of which it is known whether it is healthy.
+
+    Args:
+        dataset_dir: a folder in the Med-AD layout.
+
+    Returns:
+        ``{"image": path, "name": as in data.json, "label": 0 or 1, "part": "train" or "test"}``; of the unlabelled
+        images those whose labels are known too.
+
+    Raises:
+        UserError: if the layout is broken or a file is missing.
+    """
+    root = Path(dataset_dir)
+    train = _section(read_data_json(root), root, "train")
+    unlabeled = train.get("unlabeled")
+    known = unlabeled if isinstance(unlabeled, dict) else {}
+    groups = [(_names(train, root, "train", "0"), 0)]
+    groups += [(_names(known, root, "train.unlabeled", str(label)), label) for label in (0, 1)]
+    _refuse_leaks(root, {name for names, _ in groups for name in names})
+    cases = [
+        {"image": path, "name": name, "label": label, "part": "train"}
+        for names, label in groups
+        for name, path in zip(names, _paths(root, names))
+    ]
+    return cases + [{**case, "part": "test"} for case in load_test_set(root)]
 
 
 def _section(content: dict[str, Any], root: Path, name: str) -> dict[str, Any]:

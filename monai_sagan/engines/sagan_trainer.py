@@ -13,6 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
+from monai_sagan.engines.loaders import require_batches
 from monai_sagan.errors import UserError
 from monai_sagan.losses import CriticLoss, GeneratorLoss
 from monai_sagan.transforms import RandPseudoAnomaly
@@ -70,11 +71,6 @@ class SAGANTrainer(Trainer):
         train_handlers: Sequence | None = None,
         amp: bool = False,
     ) -> None:
-        if len(train_data_loader) == 0:
-            images, batch = len(train_data_loader.dataset), train_data_loader.batch_size  # type: ignore[arg-type]
-            raise UserError(
-                f"batch_size: {images} training images do not fill a batch of {batch}; choose a smaller one."
-            )
         if critic_steps_per_generator_step < 1:
             raise UserError("critic_steps_per_generator_step must be at least 1.")
         self.generator = generator
@@ -90,7 +86,7 @@ class SAGANTrainer(Trainer):
         super().__init__(
             device=device,
             max_epochs=max_epochs,
-            data_loader=train_data_loader,
+            data_loader=require_batches(train_data_loader),
             non_blocking=True,
             handlers=train_handlers,
             amp=amp,

@@ -1,7 +1,16 @@
 """Handlers that attach to MONAI's engines."""
 
+from monai_sagan.handlers.attention_gatherer import AttentionGatherer
 from monai_sagan.handlers.progress import CaseProgress, TrainingProgress
 from monai_sagan.handlers.training_checkpoint import TrainingCheckpoint
+from monai_sagan.handlers.training_record import TrainingRecord
 from monai_sagan.handlers.weights_loader import WeightsLoader
 
-__all__ = ["CaseProgress", "TrainingCheckpoint", "TrainingProgress", "WeightsLoader"]
+__all__ = [
+    "AttentionGatherer",
+    "CaseProgress",
+    "TrainingCheckpoint",
+    "TrainingProgress",
+    "TrainingRecord",
+    "WeightsLoader",
+]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from ignite.engine import Engine, Events
 
 from monai_sagan.progress import ProgressKind, Reporter, make_reporter
@@ -12,16 +14,20 @@ __all__ = ["CaseProgress", "TrainingProgress"]
 
 
 class TrainingProgress:
-    """Reports the iterations of a :class:`~monai_sagan.engines.SAGANTrainer`, with its two losses.
+    """Reports the iterations of a trainer, with some of its losses.
 
     Args:
         kind: ``bar``, ``json`` or ``none``.
         interval: iterations between two reports.
+        losses: names of the losses in the trainer's output that are told.
     """
 
-    def __init__(self, kind: ProgressKind = "bar", interval: int = 10) -> None:
+    def __init__(
+        self, kind: ProgressKind = "bar", interval: int = 10, losses: Sequence[str] = ("critic", "generator")
+    ) -> None:
         self.reporter = make_reporter(kind)
         self.interval = interval
+        self.losses = tuple(losses)
 
     def attach(self, engine: Engine) -> None:
         """Attaches to a trainer."""
@@ -35,7 +41,7 @@ class TrainingProgress:
 
     def _report(self, engine: Any) -> None:
         output = engine.state.output
-        losses = {name: float(output[name]) for name in ("critic", "generator") if name in output}
+        losses = {name: torch.as_tensor(output[name]).item() for name in self.losses if name in output}
         self.reporter.progress(engine.state.iteration, **losses)
 
     def _done(self, engine: Engine) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,8 @@ class TrainingCheckpoint:
         path: the checkpoint's file.
         objects: what has a state, by name; networks that are wrapped for distributed training are unwrapped.
         randomizables: random transforms, by name.
-        weights_path: where to write the weights of ``objects["generator"]`` alone.
+        weights: gives the weights that the bundle runs with, such as a network's ``state_dict``.
+        weights_path: where to write them.
         interval: epochs between two checkpoints; the last epoch always has one.
         resume: whether to take up ``path`` when the engine starts, if it is there.
 
@@ -47,6 +48,7 @@ class TrainingCheckpoint:
         path: str | Path,
         objects: Mapping[str, Any],
         randomizables: Mapping[str, Randomizable],
+        weights: Callable[[], Mapping[str, torch.Tensor]],
         weights_path: str | Path,
         interval: int = 1,
         resume: bool = False,
@@ -56,6 +58,7 @@ class TrainingCheckpoint:
         self.path = Path(path)
         self.objects = dict(objects)
         self.randomizables = dict(randomizables)
+        self.weights = weights
         self.weights_path = Path(weights_path)
         self.interval = interval
         self.resume = resume
@@ -76,7 +79,7 @@ class TrainingCheckpoint:
         content["engine"] = {name: getattr(state, name) for name in ("iteration", "epoch", *_FIXED)}
         content["random"] = random_states
         # The weights first: if the run ends between the two files, it will go on from before both.
-        save_tensors(content["generator"], self.weights_path)
+        save_tensors(dict(self.weights()), self.weights_path)
         save_tensors(content, self.path)
 
     def _load(self, engine: Any) -> None:

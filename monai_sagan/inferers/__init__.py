@@ -1,5 +1,6 @@
-"""Inferers: an image or a volume in, its healthy redrawing and anomaly map out."""
+"""Inferers: an image or a volume in, what a network says of it out."""
 
+from monai_sagan.inferers.classification import ClassificationInferer
 from monai_sagan.inferers.restoration import RestorationInferer
 
-__all__ = ["RestorationInferer"]
+__all__ = ["ClassificationInferer", "RestorationInferer"]

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from monai.data import MetaTensor
 from monai.data.utils import dense_patch_slices
 from monai.inferers import Inferer, sliding_window_inference
 from monai.utils import convert_to_dst_type, convert_to_tensor
 
+from monai_sagan.inferers.batches import device_of, with_affine
 from monai_sagan.transforms import SliceLayout, check_slice_direction, has_foreground, resize
 
 __all__ = ["RestorationInferer"]
@@ -108,7 +108,7 @@ class RestorationInferer(Inferer):
                 for item, volume in enumerate(images):
                     run.item = item
                     results = {key: tensor[item] for key, tensor in outputs.items()}
-                    self._restore_volume(_with_affine(volume, inputs, item), results, run)
+                    self._restore_volume(with_affine(volume, inputs, item), results, run)
         return {key: convert_to_dst_type(tensor, inputs, dtype=torch.float32)[0] for key, tensor in outputs.items()}
 
     def _restore_volume(self, volume: torch.Tensor, results: dict[str, torch.Tensor], run: _Run) -> None:
@@ -222,7 +222,7 @@ class _Run:
         self.args = args
         self.background = inferer.background if is_volume else None
         self.kwargs = dict(kwargs) if self.background is None else {**kwargs, "background": self.background}
-        self.device = _device_of(network, images.device) if inferer.device is None else torch.device(inferer.device)
+        self.device = device_of(network, images.device) if inferer.device is None else torch.device(inferer.device)
         self.amp = inferer.amp and self.device.type == "cuda"
         self.on_progress = inferer.on_progress if is_volume else None
         self.items = len(images)
@@ -239,20 +239,7 @@ class _Run:
             self.on_progress((self.item + share) / self.items)
 
 
-def _device_of(network: Any, default: torch.device) -> torch.device:
-    parameters = network.parameters() if isinstance(network, torch.nn.Module) else iter(())
-    return next((parameter.device for parameter in parameters), default)
-
-
 def _empty_like(images: torch.Tensor) -> torch.Tensor:
     """Room for results (B, C, *spatial), in memory as files have it, with x fastest: slices along z stay together."""
     batch, channels, *sides = images.shape
     return images.new_empty(batch, channels, *reversed(sides)).permute(0, 1, *range(len(sides) + 1, 1, -1))
-
-
-def _with_affine(volume: torch.Tensor, inputs: torch.Tensor, item: int) -> torch.Tensor:
-    """One volume of the inputs, with its geometry if they have any."""
-    if not isinstance(inputs, MetaTensor):
-        return volume
-    affine = inputs.affine
-    return MetaTensor(volume, affine=affine if affine.dim() == 2 else affine[item])

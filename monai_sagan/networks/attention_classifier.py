@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -61,6 +62,8 @@ class GlobalAttentionClassifier(nn.Module):
         self.layer = layer or ""
         # Once the map is frozen, the layer weighs by itself.
         self.weighs_layer = layer is not None
+        if attention is not None and attention.is_frozen:
+            self._fix_layer(attention, attention.weight_map)
 
     @property
     def weight_map(self) -> torch.Tensor | None:
@@ -97,9 +100,14 @@ class GlobalAttentionClassifier(nn.Module):
         if self.attention is None or self.attention.is_frozen:
             return
         self.attention.freeze()
-        if self.layer:
-            size = self._layer_size(self.attention.weight_map.new_zeros(1, *self.attention.image_shape))
-            self._fix_layer(_resize(self.attention.weight_map, size))
+        self._fix_layer(self.attention, self.attention.weight_map)
+
+    @torch.jit.unused
+    def frozen_state_dict(self) -> dict[str, torch.Tensor]:
+        """The weights of a frozen copy, which is what is used after training."""
+        frozen = deepcopy(self)
+        frozen.freeze()
+        return frozen.state_dict()
 
     @torch.jit.unused
     def _weigh_layer(self, images: torch.Tensor) -> torch.Tensor:
@@ -130,18 +138,21 @@ class GlobalAttentionClassifier(nn.Module):
             self.backbone.train(was_training)
         return sizes[-1]
 
-    def _fix_layer(self, weight_map: torch.Tensor) -> None:
+    def _fix_layer(self, attention: GlobalSpatialAttention, weight_map: torch.Tensor) -> None:
+        """Lets the layer, if one is weighed, do it by itself, by a map that is a constant."""
+        if not self.weighs_layer:
+            return
+        size = self._layer_size(weight_map.new_zeros(1, *attention.image_shape))
         parent, _, name = self.layer.rpartition(".")
         holder = self.backbone.get_submodule(parent)
-        setattr(holder, name, _WeighedLayer(getattr(holder, name), weight_map))
+        setattr(holder, name, _WeighedLayer(getattr(holder, name), _resize(weight_map, size)))
         self.weighs_layer = False
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
         # A frozen classifier's weights make this one frozen, before the weights of its parts are loaded.
-        if self.weighs_layer and frozen_map_in(state_dict, f"{prefix}attention.") is not None:
-            key = f"{prefix}backbone.{self.layer}.weight_map"
-            if key in state_dict:
-                self._fix_layer(torch.empty_like(state_dict[key], device=next(self.parameters()).device))
+        frozen = frozen_map_in(state_dict, f"{prefix}attention.")
+        if self.attention is not None and frozen is not None:
+            self._fix_layer(self.attention, torch.empty_like(frozen, device=next(self.parameters()).device))
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 

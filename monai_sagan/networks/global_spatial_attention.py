@@ -12,9 +12,11 @@ from torch import nn
 from monai_sagan.errors import SettingError
 from monai_sagan.networks.pixel_statistics import PixelStatistics
 
-__all__ = ["AttentionSource", "GlobalSpatialAttention", "frozen_map_in"]
+__all__ = ["TRAINED_SOURCES", "AttentionSource", "GlobalSpatialAttention", "frozen_map_in"]
 
-AttentionSource = Literal["batch", "bank", "statistics"]
+AttentionSource = Literal["batch", "bank", "statistics", "frozen"]
+# Those that a map is learned from.
+TRAINED_SOURCES = ("batch", "bank", "statistics")
 
 
 class _PixelClassifier(nn.Sequential):
@@ -103,6 +105,7 @@ class GlobalSpatialAttention(nn.Module):
     - ``bank``: a fixed set of training images, the same number of each class, which is kept in the model.
     - ``statistics``: mean, spread and quantiles of all training images of each class, see
       :class:`~monai_sagan.networks.PixelStatistics`.
+    - ``frozen``: nothing any more; the map is a constant that comes with the weights, and 1 everywhere without.
 
     With ``bank`` and ``statistics`` the features are gathered by :meth:`gather` before training, and the map does not
     depend on who else is in a batch. :meth:`freeze` makes the map a constant. Loading the weights of a frozen attention
@@ -154,11 +157,14 @@ class GlobalSpatialAttention(nn.Module):
         self.num_images = num_images
         self.image_shape = [in_channels, *image_size]
         self.features_from = source
+        self.source: _BatchMap | _GatheredMap | _FrozenMap
+        if source == "frozen":
+            self.source = _FrozenMap(torch.ones(1, 1, *image_size))
+            return
         num_features = num_images * in_channels
         if source == "statistics":
             num_features = PixelStatistics(num_classes, self.image_shape).num_features
         classifier = _PixelClassifier(spatial_dims, num_features, hidden_channels)
-        self.source: _BatchMap | _GatheredMap | _FrozenMap
         if source == "batch":
             self.source = _BatchMap(classifier, num_images, image_size)
         else:
@@ -242,12 +248,15 @@ class GlobalSpatialAttention(nn.Module):
             RuntimeError: if features are missing that :meth:`gather` brings.
         """
         if not self.is_frozen:
-            self.source = _FrozenMap(self.weight_map.clone())
+            self._fix(self.weight_map.clone())
+
+    def _fix(self, weight_map: torch.Tensor) -> None:
+        self.source, self.features_from = _FrozenMap(weight_map), "frozen"
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
         frozen = frozen_map_in(state_dict, prefix)
         if frozen is not None:
-            self.source = _FrozenMap(torch.empty_like(frozen, device=next(self.buffers()).device))
+            self._fix(torch.empty_like(frozen, device=next(self.buffers()).device))
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 

@@ -16,9 +16,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+from numpy.typing import ArrayLike
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-__all__ = ["precision_recall_figure", "roc_figure", "score_histogram"]
+__all__ = ["class_roc_figure", "precision_recall_figure", "roc_figure", "score_histogram"]
 
 # matplotlib knows no CSS variables: it draws in these colours, which nothing else has, and they are replaced.
 _INK, _MUTED, _HEALTHY, _ANOMALOUS = "#010101", "#010102", "#010103", "#010104"
@@ -39,7 +40,8 @@ _STYLE: Any = {
     "xtick.labelsize": 9,
     "ytick.labelsize": 9,
 }
-_SIZE = (4.2, 3.4)  # inches; text is then of the page's size when a chart is as wide as a phone
+_SIZE = (4.2, 3.4)  # inches; text is then of the page's size when a chart is as wide as a phone,
+_SMALL_SIZE = (2.1, 1.9)  # or as half of one
 _BINS = 20
 
 
@@ -53,15 +55,33 @@ def roc_figure(labels: Sequence[int], scores: Sequence[float]) -> str:
     Returns:
         An `<svg>` element.
     """
-    false_positive_rate, true_positive_rate, _ = roc_curve(labels, scores)
 
     def draw(figure: Figure) -> None:
         axes = _unit_axes(figure, "Healthy marked (false positive rate)", "Anomalous found (true positive rate)")
-        axes.plot([0, 1], [0, 1], color=_MUTED, linestyle="--", linewidth=1)
         axes.text(0.66, 0.6, "guessing", color=_MUTED, fontsize=9, va="top")
-        axes.plot(false_positive_rate, true_positive_rate, color=_ANOMALOUS, linewidth=2)
+        _plot_roc(axes, labels, scores)
 
     return _svg(draw, "roc", "ROC curve: share of anomalous cases found, by share of healthy cases marked")
+
+
+def class_roc_figure(is_class: ArrayLike, probabilities: ArrayLike, number: int) -> str:
+    """Draws the ROC curve of one class of several against the rest, small.
+
+    Args:
+        is_class: whether an image is of the class; some are, and some are not.
+        probabilities: of the class, one an image.
+        number: of the class, another one for every class of a page.
+
+    Returns:
+        An `<svg>` element.
+    """
+
+    def draw(figure: Figure) -> None:
+        axes = _unit_axes(figure, "Others marked", "Class found")
+        axes.set(xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
+        _plot_roc(axes, is_class, probabilities)
+
+    return _svg(draw, f"roc-{number}", "ROC curve: share of the class found, by share of others marked", _SMALL_SIZE)
 
 
 def precision_recall_figure(labels: Sequence[int], scores: Sequence[float]) -> str:
@@ -129,6 +149,13 @@ def score_histogram(labels: Sequence[int], scores: Sequence[float]) -> str:
     return _svg(draw, "histogram", "Histogram of the anomaly scores, one for each class")
 
 
+def _plot_roc(axes: Axes, labels: ArrayLike, scores: ArrayLike) -> None:
+    """Draws an ROC curve, and that of guessing."""
+    false_positive_rate, true_positive_rate, _ = roc_curve(labels, scores)
+    axes.plot([0, 1], [0, 1], color=_MUTED, linestyle="--", linewidth=1)
+    axes.plot(false_positive_rate, true_positive_rate, color=_ANOMALOUS, linewidth=2)
+
+
 def _unit_axes(figure: Figure, xlabel: str, ylabel: str) -> Axes:
     """Axes from 0 to 1, with room for a line that runs along a border."""
     axes = figure.subplots()
@@ -136,13 +163,14 @@ def _unit_axes(figure: Figure, xlabel: str, ylabel: str) -> Axes:
     return axes
 
 
-def _svg(draw: Callable[[Figure], None], name: str, description: str) -> str:
+def _svg(draw: Callable[[Figure], None], name: str, description: str, size: tuple[float, float] = _SIZE) -> str:
     """Draws a figure and makes its SVG fit to stand within a page.
 
     Args:
         draw: draws on an empty figure.
         name: of the figure, another one for every figure of a page.
         description: what it shows, for those who do not see it.
+        size: width and height in inches.
 
     Returns:
         An `<svg>` element.
@@ -150,7 +178,7 @@ def _svg(draw: Callable[[Figure], None], name: str, description: str) -> str:
     buffer = io.StringIO()
     # The name as salt keeps ids of several figures in one page apart, and the same from run to run.
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
-        figure = Figure(figsize=_SIZE, layout="constrained")
+        figure = Figure(figsize=size, layout="constrained")
         draw(figure)
         no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(buffer, format="svg", transparent=True, metadata=no_metadata)

@@ -18,9 +18,9 @@ from monai.transforms import LoadImage
 from monai.utils import convert_to_tensor
 
 from monai_sagan.data import CaseReader
-from monai_sagan.files import write_whole
 from monai_sagan.report.case import EvaluatedCase
 from monai_sagan.report.gallery import choose_gallery
+from monai_sagan.report.on_white import ANOMALOUS, HEALTHY, INK, MUTED, STYLE, show, write_png
 from monai_sagan.report.pictures import common_scale, grey_pixels, map_pixels, map_scale, outline_segments
 from monai_sagan.transforms import Greyscale, ScaleToNetworkRange, SliceLayout
 
@@ -30,23 +30,8 @@ __all__ = ["draw_cases", "draw_volume"]
 _PERCENTILES = {1: (90, 50, 10), 0: (50, 90)}
 _NUM_SLICES = 6
 
-# The page's colours, on white.
-_INK, _MUTED, _HEALTHY, _ANOMALOUS = "#1b1f26", "#5a6270", "#0067a5", "#b94a00"
 _OUTLINE_STROKES = (("#000000", 2.5), ("#00f0ff", 1.25))  # colours and widths, drawn one upon the other
-_STYLE: Any = {
-    "font.size": 11,
-    "text.color": _INK,
-    "axes.edgecolor": _MUTED,
-    "axes.labelcolor": _INK,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "xtick.labelsize": 10,
-    "ytick.labelsize": 10,
-}
 _MAP_ROW = "Anomaly map"
-_SMOOTHED_FROM = 160  # pixels; as on the page, a smaller picture is shown pixel by pixel
 
 _DOTS_PER_INCH = 110
 # Inches: with these, five cases or six slices are about 1300 pixels wide.
@@ -67,7 +52,7 @@ class _Column:
     restored: np.ndarray | None
     anomaly_map: np.ndarray
     mask: np.ndarray | None = None
-    colour: str = _INK
+    colour: str = INK
 
     @property
     def rows(self) -> dict[str, np.ndarray]:
@@ -96,12 +81,12 @@ def draw_cases(cases: Sequence[EvaluatedCase], path: Path) -> None:
     groups = [(label, _columns_of_class(cases, label)) for label in _PERCENTILES]
     columns = [column for _, group in groups for column in group]
     scale = common_scale([case for group in choose_gallery(cases) for case in group.cases])
-    with matplotlib.style.context(["default", _STYLE]):
+    with matplotlib.style.context(["default", STYLE]):
         sheet = _Sheet(columns, _CASE_WIDTH, above=_CLASS_NAME, beside=_CLASS_GAP)
         left = sheet.left
         for label, group in groups:
             if group:
-                name, colour = ("Anomalous", _ANOMALOUS) if label else ("Healthy", _HEALTHY)
+                name, colour = ("Anomalous", ANOMALOUS) if label else ("Healthy", HEALTHY)
                 total = sum(case.label == label for case in cases)
                 right = left + len(group) * (_CASE_WIDTH + _GAP) - _GAP
                 sheet.text(left, _MARGIN, f"{name}, n = {total}", color=colour, fontsize=13, fontweight="bold")
@@ -159,13 +144,13 @@ def draw_volume(
             image=stacks[0][index],
             anomaly_map=stacks[1][index],
             restored=None if restored is None else stacks[2][index],
-            colour=_ANOMALOUS if index == highest else _INK,
+            colour=ANOMALOUS if index == highest else INK,
         )
         for index in shown
     ]
     across, down = (float(image.pixdim[axis]) for axis in (layout.columns, layout.rows))
     scale = map_scale([column.anomaly_map for column in columns])
-    with matplotlib.style.context(["default", _STYLE]):
+    with matplotlib.style.context(["default", STYLE]):
         sheet = _Sheet(columns, _SLICE_WIDTH, below=_CURVE + _CURVE_SCALE, pixel_height=down / across)
         sheet.draw_columns(columns, sheet.left, scale)
         sheet.draw_legend(scale, outlined=False)
@@ -231,12 +216,12 @@ class _Sheet:
         width, height = self.cell
         for column in columns:
             self.text(left, self.top - 0.43, column.title, color=column.colour, fontweight="bold")
-            self.text(left, self.top - 0.23, f"score {column.score:.4g}", color=_MUTED, fontsize=10)
+            self.text(left, self.top - 0.23, f"score {column.score:.4g}", color=MUTED, fontsize=10)
             for name, image in column.rows.items():
                 axes = self.axes(left, self.tops[name], width, height)
-                _show(axes, grey_pixels(image), self.pixel_height)
+                show(axes, grey_pixels(image), self.pixel_height)
                 if name == _MAP_ROW:
-                    _show(axes, map_pixels(column.anomaly_map, scale), self.pixel_height)
+                    show(axes, map_pixels(column.anomaly_map, scale), self.pixel_height)
                     _outline(axes, column.mask)
             left += width + _GAP
 
@@ -256,8 +241,7 @@ class _Sheet:
 
     def write(self, path: Path) -> None:
         """Writes a PNG, the same from run to run."""
-        with write_whole(path) as partial:
-            self.figure.savefig(partial, format="png", metadata={"Software": None})
+        write_png(self.figure, path)
 
 
 def _columns_of_class(cases: Sequence[EvaluatedCase], label: int) -> list[_Column]:
@@ -293,22 +277,6 @@ def _read(path: Path) -> MetaTensor:
     return cast(MetaTensor, Greyscale()(image))
 
 
-def _show(axes: Axes, pixels: np.ndarray, pixel_height: float) -> None:
-    """Draws a picture whose pixels are one unit wide and high, counted from its upper left corner."""
-    height, width = pixels.shape[:2]
-    interpolation = "nearest" if width <= _SMOOTHED_FROM else "antialiased"
-    axes.imshow(
-        pixels,
-        cmap="gray",
-        vmin=0,
-        vmax=255,
-        interpolation=interpolation,
-        extent=(0, width, height, 0),
-        aspect=pixel_height,
-    )
-    axes.set_axis_off()
-
-
 def _outline(axes: Axes, mask: np.ndarray | None) -> None:
     """Draws the outline of a mask, as the page does."""
     segments = [] if mask is None else list(outline_segments(mask))
@@ -319,10 +287,10 @@ def _outline(axes: Axes, mask: np.ndarray | None) -> None:
 def _draw_scores(axes: Axes, scores: Sequence[float], shown: Sequence[int]) -> None:
     """Draws the scores of all slices, with the shown ones marked."""
     highest = int(np.argmax(scores))
-    axes.plot(range(len(scores)), scores, color=_MUTED, linewidth=1.5)
+    axes.plot(range(len(scores)), scores, color=MUTED, linewidth=1.5)
     rest = [index for index in shown if index != highest]
-    axes.plot(rest, [scores[index] for index in rest], "o", color=_INK, clip_on=False, label="shown above")
-    axes.plot(highest, scores[highest], "o", color=_ANOMALOUS, clip_on=False, label="shown above, highest score")
+    axes.plot(rest, [scores[index] for index in rest], "o", color=INK, clip_on=False, label="shown above")
+    axes.plot(highest, scores[highest], "o", color=ANOMALOUS, clip_on=False, label="shown above, highest score")
     axes.set(xlabel="Slice, the file's first is 0", ylabel="Anomaly score")
     axes.margins(x=0.01, y=0.1)
     axes.xaxis.set_major_locator(MaxNLocator(12, integer=True))

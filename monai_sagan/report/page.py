@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from monai_sagan import __version__
-from monai_sagan.files import write_whole
 from monai_sagan.report.case import EvaluatedCase
 from monai_sagan.report.figures import precision_recall_figure, roc_figure, score_histogram
 from monai_sagan.report.gallery import choose_gallery
+from monai_sagan.report.output import write_files
 from monai_sagan.report.pictures import colour_bar, common_scale, grey_picture, map_picture, outline_path
 
 __all__ = ["write_report"]
@@ -55,21 +50,13 @@ def write_report(
     if not cases:
         raise ValueError("There is no case to report.")
     facts = {"schema_version": _SCHEMA_VERSION, "title": title, "bundle": dict(bundle), **metrics}
-    # Both are made before either is written.
-    figures = json.dumps(facts, indent=2, allow_nan=False) + "\n"
-    page = _render(cases, metrics, title, bundle)
-
-    folder = Path(output_dir)
-    with ExitStack() as files:  # they get their names when both are written
-        for name, text in (("metrics.json", figures), ("report.html", page)):
-            partial = files.enter_context(write_whole(folder / name))
-            # A file's name that is not valid text must not keep a report from being written.
-            partial.write_text(text, encoding="utf-8", errors="backslashreplace")
-    return folder / "report.html"
+    return write_files(output_dir, facts, "page.html.j2", _contents(cases, metrics, title, bundle))
 
 
-def _render(cases: Sequence[EvaluatedCase], metrics: Mapping[str, Any], title: str, bundle: Mapping[str, Any]) -> str:
-    """The page's HTML."""
+def _contents(
+    cases: Sequence[EvaluatedCase], metrics: Mapping[str, Any], title: str, bundle: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the page shows."""
     labels = [case.label for case in cases]
     scores = [case.score for case in cases]
     both_classes = 0 < sum(labels) < len(labels)
@@ -79,23 +66,20 @@ def _render(cases: Sequence[EvaluatedCase], metrics: Mapping[str, Any], title: s
     groups = [
         {"group": group, "cards": [_card(case, ranks[id(case)], scale) for case in group.cases]} for group in chosen
     ]
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(resources.files(__package__).joinpath("page.html.j2").read_text("utf-8"))
-    return template.render(
-        title=title,
-        metrics=metrics,
-        bundle=bundle,
-        num_cases=len(cases),
+    return {
+        "title": title,
+        "metrics": metrics,
+        "bundle": bundle,
+        "num_cases": len(cases),
         # These come from this package alone and hold nothing that a user wrote.
-        roc=Markup(roc_figure(labels, scores)) if both_classes else None,  # noqa: S704
-        precision_recall=Markup(precision_recall_figure(labels, scores)) if both_classes else None,  # noqa: S704
-        histogram=Markup(score_histogram(labels, scores)),  # noqa: S704
-        colour_bar=colour_bar(),
-        scale=scale,
-        groups=groups,
-        outlined=any(case.has_lesion for case in cases),
-        version=__version__,
-    )
+        "roc": Markup(roc_figure(labels, scores)) if both_classes else None,  # noqa: S704
+        "precision_recall": Markup(precision_recall_figure(labels, scores)) if both_classes else None,  # noqa: S704
+        "histogram": Markup(score_histogram(labels, scores)),  # noqa: S704
+        "colour_bar": colour_bar(),
+        "scale": scale,
+        "groups": groups,
+        "outlined": any(case.has_lesion for case in cases),
+    }
 
 
 def _card(case: EvaluatedCase, rank: int, scale: float) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from monai_sagan.report.case import EvaluatedCase
 __all__ = [
     "colour_bar",
     "common_scale",
+    "data_uri",
     "grey_picture",
     "grey_pixels",
     "map_picture",
@@ -22,6 +23,7 @@ __all__ = [
     "map_scale",
     "outline_path",
     "outline_segments",
+    "shrink",
 ]
 
 # The level that a lesion of one hundredth of the image reaches, however strong a single pixel is,
@@ -68,7 +70,7 @@ def grey_picture(image: np.ndarray) -> str:
     Returns:
         A PNG as a data URI.
     """
-    return _data_uri(grey_pixels(image))
+    return data_uri(grey_pixels(image))
 
 
 def grey_pixels(image: np.ndarray) -> np.ndarray:
@@ -93,7 +95,7 @@ def map_picture(anomaly_map: np.ndarray, scale: float) -> str:
     Returns:
         A PNG as a data URI.
     """
-    return _data_uri(map_pixels(anomaly_map, scale))
+    return data_uri(map_pixels(anomaly_map, scale))
 
 
 def map_pixels(anomaly_map: np.ndarray, scale: float) -> np.ndarray:
@@ -120,7 +122,7 @@ def colour_bar() -> str:
     Returns:
         A PNG as a data URI.
     """
-    return _data_uri(map_pixels(np.linspace(0.0, 1.0, 256)[np.newaxis], 1.0))
+    return data_uri(map_pixels(np.linspace(0.0, 1.0, 256)[np.newaxis], 1.0))
 
 
 def outline_path(mask: np.ndarray) -> str:
@@ -153,10 +155,30 @@ def outline_segments(mask: np.ndarray) -> np.ndarray:
     )
 
 
-def _data_uri(pixels: np.ndarray) -> str:
-    """A PNG of uint8 pixels, (H, W) grey or (H, W, 4) colour, made smaller where it is larger than is shown."""
-    picture = Image.fromarray(pixels)
-    picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
+def data_uri(pixels: np.ndarray) -> str:
+    """A picture for a page, made smaller where it is larger than is shown.
+
+    Args:
+        pixels: uint8, (H, W) grey, or (H, W, 4) red, green, blue and opacity.
+
+    Returns:
+        A PNG as a data URI.
+    """
     buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", optimize=True)
+    Image.fromarray(shrink(pixels, _LONGEST_SIDE)).save(buffer, format="PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def shrink(pixels: np.ndarray, longest_side: int) -> np.ndarray:
+    """Makes a picture smaller if it is larger than wanted.
+
+    Args:
+        pixels: uint8, (H, W) grey, or (H, W, 4) red, green, blue and opacity.
+        longest_side: the most pixels that it may be high or wide.
+
+    Returns:
+        As many axes, uint8.
+    """
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((longest_side, longest_side))
+    return np.asarray(picture)

@@ -21,12 +21,13 @@ def summarize(case: Mapping[Hashable, Any]) -> dict[str, Any]:
     """What is said of a case, without the bundle.
 
     Args:
-        case: with ``path``, ``anomaly_map`` (C, *spatial), ``anomaly_score``, ``slice_scores`` and ``slice_axis``.
+        case: with ``path``, ``anomaly_score``, ``slice_scores`` and ``slice_axis``; ``anomaly_map`` (C, *spatial), but
+            for a classifier that has none; and ``classes``, if it is a classifier's.
 
     Returns:
         The fields that docs/reference/results.md names; what needs a calibrated bundle is None.
     """
-    return {
+    summary = {
         "schema_version": RESULT_SCHEMA_VERSION,
         "input": Path(case["path"]).name,
         "anomaly_score": case["anomaly_score"],
@@ -35,9 +36,10 @@ def summarize(case: Mapping[Hashable, Any]) -> dict[str, Any]:
         "is_anomalous": None,
         "slice_axis": case["slice_axis"],
         "slice_scores": case["slice_scores"],
-        "peak": peak_of(case["anomaly_map"]),
+        "peak": peak_of(case["anomaly_map"]) if "anomaly_map" in case else None,
         "warnings": [],
     }
+    return summary | ({"classes": case["classes"]} if "classes" in case else {})
 
 
 def peak_of(anomaly_map: torch.Tensor) -> dict[str, Any]:

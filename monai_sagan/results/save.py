@@ -33,6 +33,7 @@ class SaveResultd(MapTransform):
         output_dir: folder of the results; it is made if need be.
         bundle: the bundle's ``name``, ``version`` and ``weights_sha256``.
         output_ext: ending, and so the format, of written images: ``.nii.gz``, ``.nii``, ``.nrrd`` or ``.mha``.
+        save_map: whether there is a map to write; a classifier without attention has none.
         save_restored: whether to write the restored image too, in the network's range of [-1, 1].
         save_dicom: whether to write DICOM objects too, see :mod:`monai_sagan.dicom_results`.
         map_threshold: what lies above it in the map is the DICOM segmentation; None for none.
@@ -49,6 +50,7 @@ class SaveResultd(MapTransform):
         output_dir: str | Path,
         bundle: Mapping[str, Any],
         output_ext: str = ".nii.gz",
+        save_map: bool = True,
         save_restored: bool = False,
         save_dicom: bool = False,
         map_threshold: float | None = None,
@@ -66,6 +68,7 @@ class SaveResultd(MapTransform):
         self.output_dir = Path(output_dir)
         self.bundle = dict(bundle)
         self.output_ext = output_ext
+        self.save_map = save_map
         self.save_restored = save_restored
         self.save_dicom = save_dicom
         self.keep_patient_data = keep_patient_data
@@ -101,7 +104,7 @@ class SaveResultd(MapTransform):
         if self.save_dicom:
             wanted.append(self._path(case, "_dicom"))
         is_complete = all(path.exists() for path in wanted) and ("patient" in result) == self.keep_patient_data
-        return result | {"anomaly_map": str(wanted[0])} if is_complete else None
+        return result | {"anomaly_map": self._map_path(case)} if is_complete else None
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
@@ -120,16 +123,20 @@ class SaveResultd(MapTransform):
             partial.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
             for path, image in images.items():
                 write_image(image, files.enter_context(write_whole(path)))
-        d["result"] = result | {"anomaly_map": str(next(iter(images)))}
+        d["result"] = result | {"anomaly_map": self._map_path(d)}
         return d
 
     def _path(self, case: Mapping[Any, Any], ending: str) -> Path:
         name = case.get("name") or stem(Path(case["path"]))
         return self.output_dir / f"{name}{ending}"
 
+    def _map_path(self, case: Mapping[Any, Any]) -> str | None:
+        return str(self._path(case, f"_anomaly{self.output_ext}")) if self.save_map else None
+
     def _images(self) -> dict[str, str]:
         """What images are written of: the word in their names, and the key."""
-        return {"anomaly": "anomaly_map"} | ({"restored": "pred"} if self.save_restored else {})
+        map_image = {"anomaly": "anomaly_map"} if self.save_map else {}
+        return map_image | ({"restored": "pred"} if self.save_restored else {})
 
     def _write_dicom(self, case: Mapping[Hashable, Any]) -> list[str]:
         folder = self._path(case, "_dicom")

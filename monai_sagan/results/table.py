@@ -14,6 +14,7 @@ from monai_sagan.files import write_whole
 
 __all__ = ["ResultTable"]
 
+_OF_CLASSIFIER = ("class", "class_probability")
 _COLUMNS = (
     "name",
     "input",
@@ -28,6 +29,7 @@ _COLUMNS = (
     "peak_left_mm",
     "peak_posterior_mm",
     "peak_superior_mm",
+    *_OF_CLASSIFIER,
     "warnings",
     "error",
 )
@@ -63,7 +65,9 @@ class ResultTable:
             return  # nothing was made
         rows = {row["name"]: row for row in self._former_rows()} | self.rows
         with write_whole(self.path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, _COLUMNS, restval="", extrasaction="ignore")
+            is_of_classifier = any(row.get("class") for row in rows.values())
+            columns = [column for column in _COLUMNS if is_of_classifier or column not in _OF_CLASSIFIER]
+            writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
             writer.writeheader()
             writer.writerows(rows[name] for name in sorted(rows))
 
@@ -79,13 +83,29 @@ def _row(case: Mapping[str, Any]) -> dict[str, Any]:
     if "error" in case:
         return {"input": Path(case["path"]).name, "error": case["error"]}
     result = case["result"]
-    peak, scores = result["peak"], result["slice_scores"]
-    place = peak["lps_mm"] or ("", "", "")
+    scores = result["slice_scores"]
     return {
         **result,
         "highest_slice": scores.index(max(scores)) if scores else "",
-        "peak_value": peak["value"],
-        "peak_voxel": " ".join(map(str, peak["voxel"])),
-        **dict(zip(("peak_left_mm", "peak_posterior_mm", "peak_superior_mm"), place)),
+        **_peak(result["peak"]),
+        **_class(result),
         "warnings": " ".join(result["warnings"]),
     }
+
+
+def _peak(peak: Mapping[str, Any] | None) -> dict[str, Any]:
+    if peak is None:
+        return {}
+    return {
+        "peak_value": peak["value"],
+        "peak_voxel": " ".join(map(str, peak["voxel"])),
+        **dict(zip(("peak_left_mm", "peak_posterior_mm", "peak_superior_mm"), peak["lps_mm"] or ("", "", ""))),
+    }
+
+
+def _class(result: Mapping[str, Any]) -> dict[str, Any]:
+    """The class that a classifier found."""
+    if not result.get("classes"):
+        return {}
+    first = result["classes"][0]
+    return {"class": first["name"], "class_probability": first["probability"]}

@@ -1,6 +1,7 @@
 """Transforms: from files to what the networks take, and from what they give to maps and scores."""
 
 from monai_sagan.transforms.anomaly import AnomalyScore, AnomalyScored
+from monai_sagan.transforms.classification import ClassProbabilitiesd
 from monai_sagan.transforms.foreground import has_foreground
 from monai_sagan.transforms.greyscale import Greyscale, Greyscaled
 from monai_sagan.transforms.intensity import ScaleToNetworkRange, ScaleToNetworkRanged
@@ -8,11 +9,13 @@ from monai_sagan.transforms.network_samples import NetworkSamples, NetworkSample
 from monai_sagan.transforms.pseudo_anomaly import RandPseudoAnomaly, RandPseudoAnomalyd
 from monai_sagan.transforms.resizing import resize
 from monai_sagan.transforms.slices import SLICE_DIRECTIONS, SliceLayout, check_slice_direction, find_slice_axis
+from monai_sagan.transforms.whole_image import WholeImage, WholeImaged
 
 __all__ = [
     "SLICE_DIRECTIONS",
     "AnomalyScore",
     "AnomalyScored",
+    "ClassProbabilitiesd",
     "Greyscale",
     "Greyscaled",
     "NetworkSamples",
@@ -22,6 +25,8 @@ __all__ = [
     "ScaleToNetworkRange",
     "ScaleToNetworkRanged",
     "SliceLayout",
+    "WholeImage",
+    "WholeImaged",
     "check_slice_direction",
     "find_slice_axis",
     "has_foreground",

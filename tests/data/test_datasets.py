@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 import torch
+from monai.data import MetaTensor
 from monai.transforms import Compose, EnsureChannelFirstd, LoadImaged
 from torch.utils.data import DataLoader
 
-from monai_sagan.data import CaseDataset, CaseReader, HealthyUnlabeledDataset, batch_cases
+from monai_sagan.data import CaseDataset, CaseReader, HealthyUnlabeledDataset, LabeledDataset, batch_cases
 from monai_sagan.errors import UserError, explain
 from monai_sagan.transforms import Greyscaled
 
@@ -200,3 +201,31 @@ def test_pictures_are_read_together_and_volumes_one_by_one() -> None:
     assert batch_cases(data, 2) == [[0, 1], [2], [3], [4], [5], [6], [7], [8], [9]]
     assert batch_cases(data, 16) == [[0, 1, 2], [3], [4], [5], [6], [7], [8], [9]]
     assert batch_cases([], 16) == []
+
+
+class TestLabeledDataset:
+    @staticmethod
+    def of(images: list[torch.Tensor], **arguments: Any) -> LabeledDataset:
+        data = [{"image": f"{number}.png", "label": number % 2} for number in range(len(images))]
+        return LabeledDataset(data, lambda case: {"image": images[int(case["image"][0])]}, **arguments)
+
+    def test_images_and_labels(self) -> None:
+        images = [torch.full((1, 4, 4), float(number)) for number in range(3)]
+        dataset = self.of(images)
+        assert len(dataset) == 3
+        assert torch.equal(dataset[2]["image"], images[2])
+        assert [int(dataset[number]["label"]) for number in range(3)] == [0, 1, 0]
+
+    def test_augmented_anew_each_time_and_never_for_good(self) -> None:
+        images = [torch.full((1, 4, 4), float(number)) for number in range(3)]
+        added = iter(range(10, 20))
+        dataset = self.of(images, augment=lambda image: MetaTensor(image + next(added)))
+        assert [float(dataset[1]["image"].mean()) for _ in range(2)] == [11.0, 12.0]
+        assert type(dataset[1]["image"]) is torch.Tensor
+        assert torch.equal(dataset.images, torch.stack(images))
+
+    def test_images_of_different_sizes(self) -> None:
+        with pytest.raises(
+            UserError, match=r"^1.png: this image has the shape \[1, 4, 5\], and the first one \[1, 4, 4\]"
+        ):
+            self.of([torch.zeros(1, 4, 4), torch.zeros(1, 4, 5)])

@@ -263,7 +263,9 @@ def test_checkpoints_of_chosen_epochs_and_the_last(tmp_path: Path) -> None:
     network = torch.nn.Linear(1, 1)
     engine = Engine(lambda engine, batch: None)
     engine.state.device = torch.device("cpu")
-    Counted(tmp_path / "state.pt", {"generator": network}, {}, tmp_path / "model.pt", interval=3).attach(engine)
+    Counted(
+        tmp_path / "state.pt", {"generator": network}, {}, network.state_dict, tmp_path / "model.pt", interval=3
+    ).attach(engine)
     engine.run([0], max_epochs=7)
     assert saved == [3, 3, 3, 6, 7]
 
@@ -279,6 +281,7 @@ def test_each_process_goes_on_with_its_own_random_numbers(tmp_path: Path, monkey
             tmp_path / "state.pt",
             {"generator": torch.nn.Linear(1, 1)},
             {"pseudo_anomaly": pseudo_anomaly},
+            dict,
             tmp_path / "model.pt",
             resume=resume,
         ).attach(engine)

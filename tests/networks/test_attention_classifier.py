@@ -84,6 +84,17 @@ class TestFrozen:
         assert torch.equal(other(images), frozen(images))
         assert torch.equal(other.weight_map, frozen.weight_map)
 
+    def test_one_that_was_never_trained_takes_its_weights(self, dims: int, layer: str | None) -> None:
+        trained = a_classifier(dims, layer)
+        attention = GlobalSpatialAttention(dims, SIZE[dims], "frozen")
+        assert bool((attention.weight_map == 1).all())
+        fresh = GlobalAttentionClassifier(make_backbone("resnet10", dims), attention, layer).eval()
+        images, _ = some_images(dims)
+        torch.testing.assert_close(fresh(images), GlobalAttentionClassifier(fresh.backbone).eval()(images))
+        fresh.load_state_dict(trained.frozen_state_dict())
+        torch.testing.assert_close(fresh(images), trained(images), atol=SAME, rtol=0)
+        assert not trained.attention.is_frozen
+
     def test_torchscript(self, dims: int, layer: str | None) -> None:
         classifier = a_classifier(dims, layer)
         images, _ = some_images(dims)

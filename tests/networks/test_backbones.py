@@ -60,7 +60,7 @@ class TestPretrained:
         torch.manual_seed(0)
         published = torchvision_models.resnet18(weights=None).state_dict()
         monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", lambda *args, **kwargs: published)
-        network = make_backbone("resnet18", in_channels=3, num_classes=4, pretrained=True)
+        network = make_backbone("torchvision.resnet18", in_channels=3, num_classes=4, pretrained=True)
         state = network.state_dict()
         assert {key for key in published if not torch.equal(state[key], published[key])} == {"fc.weight", "fc.bias"}
         assert outputs_of(network, 3).shape == (2, 4)
@@ -72,7 +72,7 @@ class TestPretrained:
             raise AssertionError("a download began")
 
         monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", refuse)
-        for name in ("googlenet", "resnet18"):
+        for name in ("googlenet", "torchvision.resnet18", "resnet18"):
             make_backbone(name)
 
     def test_without_internet(self, torchvision_models: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +81,7 @@ class TestPretrained:
 
         monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", fail)
         with pytest.raises(UserError, match=r"weights of resnet18 cannot be downloaded \(no route to host\); connect"):
-            make_backbone("resnet18", in_channels=3, pretrained=True)
+            make_backbone("torchvision.resnet18", in_channels=3, pretrained=True)
 
     def test_a_network_without_a_last_linear_layer(
         self, torchvision_models: Any, monkeypatch: pytest.MonkeyPatch
@@ -105,13 +105,27 @@ class TestErrors:
             make_backbone(name)
 
     def test_3d_by_torchvision(self) -> None:
-        with pytest.raises(
-            SettingError, match="googlenet is not among MONAI's, and others are for images in 2D, not 3D"
-        ):
+        with pytest.raises(SettingError, match=r"googlenet is not one of MONAI's, and torchvision's are .* 2D, not 3D"):
             make_backbone("googlenet", spatial_dims=3)
-        with pytest.raises(SettingError, match="weights of ImageNet are for images in 2D, not 3D"):
-            make_backbone("resnet18", spatial_dims=3, pretrained=True)
+
+    def test_weights_of_imagenet_for_monais_networks(self) -> None:
+        with pytest.raises(SettingError, match=r"and resnet18 is MONAI's; choose torchvision.resnet18 or leave out"):
+            make_backbone("resnet18", pretrained=True)
 
     def test_two_channels_by_torchvision(self) -> None:
         with pytest.raises(SettingError, match="takes images of 1 or 3 channels, not 2"):
             make_backbone("googlenet", in_channels=2)
+
+
+class TestSettings:
+    def test_of_monai(self) -> None:
+        wide, narrow = make_backbone("resnet10"), make_backbone("resnet10", settings={"widen_factor": 0.25})
+        assert narrow.fc.in_features == wide.fc.in_features // 4
+
+    def test_of_torchvision(self, torchvision_models: Any) -> None:
+        assert make_backbone("vgg11", in_channels=3, settings={"dropout": 0.25}).classifier[2].p == 0.25
+
+    def test_one_that_the_network_does_not_have(self, torchvision_models: Any) -> None:
+        for name in ("resnet10", "efficientnet-b0", "vgg11"):
+            with pytest.raises(SettingError, match=f"the network {name} does not work with .*widht"):
+                make_backbone(name, settings={"widht": 2})

@@ -1,0 +1,63 @@
+"""Which images a bundle was trained on, so that it is never evaluated on them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from monai.utils import ensure_tuple
+
+from monai_sagan.errors import UserError
+from monai_sagan.files import write_whole
+
+__all__ = ["leave_out_trained", "write_trained_on"]
+
+
+def write_trained_on(path: str | Path, cases: Sequence[Mapping[str, Any]]) -> None:
+    """Writes what tells the images of a training from others: a digest of each one's content, and no name.
+
+    Args:
+        path: the text file to write, one digest a line.
+        cases: the images, ``image`` of each a file or the files of a series.
+    """
+    with write_whole(Path(path)) as partial:
+        partial.write_text("".join(f"{digest}\n" for digest in sorted(map(_digest, cases))), encoding="utf-8")
+
+
+def leave_out_trained(path: str | Path, cases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leaves out the images that a bundle was trained on.
+
+    They are known by their content, so neither a copy under another name nor a data set that grew since brings one of
+    them into a test.
+
+    Args:
+        path: what :func:`write_trained_on` wrote; a bundle without it was trained on none of the images.
+        cases: as there.
+
+    Returns:
+        The other ones.
+
+    Raises:
+        UserError: if none is left.
+    """
+    file = Path(path)
+    known = set(file.read_text(encoding="utf-8").split()) if file.is_file() else set()
+    others = [case for case in cases if _digest(case) not in known]
+    if cases and not others:
+        raise UserError(
+            f"the bundle was trained on all {len(cases)} images, so they say nothing about it; evaluate it on others, "
+            "or train it without some of them (the setting num_folds)."
+        )
+    return others
+
+
+def _digest(case: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256()
+    for file in ensure_tuple(case["image"]):
+        try:
+            digest.update(Path(file).read_bytes())
+        except FileNotFoundError as error:
+            raise UserError(f"{file}: there is no such file.") from error
+    return digest.hexdigest()
