@@ -109,6 +109,22 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder a class: noise that changes with each picture, and an upper left corner that tells the class.
+
+    A small network learns it in a moment; nobody writes to it.
+    """
+    root = tmp_path_factory.mktemp("labeled") / "pictures"
+    for number, name in enumerate(("dark corner", "light corner")):
+        (root / name).mkdir(parents=True)
+        for index in range(20):
+            pixels = np.random.default_rng([number, index]).integers(60, 190, (36, 40))
+            pixels[:12, :12] += 60 * (2 * number - 1)
+            Image.fromarray(pixels.astype(np.uint8)).save(root / name / f"{index:02}.png")
+    return root
+
+
 @pytest.fixture
 def a_picture(tmp_path: Path) -> Callable[..., Path]:
     """Writes random pixels in one of PIL's modes; ``size`` is (width, height), as PIL's is."""

@@ -1,4 +1,4 @@
-"""Labelled pictures that a small network learns in a moment, and bundles that have."""
+"""Bundles that were trained on labelled pictures."""
 
 from __future__ import annotations
 
@@ -6,33 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from monai_sagan import workflows
 
 NAME = "global_attention_classification"
-CLASSES = ["dark corner", "light corner"]
 SETTINGS: dict[str, Any] = {"image_size": [32, 32], "epochs": 4, "batch_size": 8, "checkpoint_interval": 1}
-
-
-def write_pictures(root: Path, count: int = 20, size: tuple[int, int] = (40, 36)) -> Path:
-    """A folder a class: noise that changes with each picture, and an upper left corner that tells the class."""
-    for number, name in enumerate(CLASSES):
-        (root / name).mkdir(parents=True)
-        for index in range(count):
-            generator = np.random.default_rng([number, index])
-            pixels = generator.integers(60, 190, (size[1], size[0]))
-            pixels[:12, :12] += 60 * (2 * number - 1)
-            Image.fromarray(pixels.astype(np.uint8)).save(root / name / f"{index:02}.png")
-    return root
-
-
-@pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder a class; nobody writes to it."""
-    return write_pictures(tmp_path_factory.mktemp("labeled") / "pictures")
 
 
 @pytest.fixture(scope="session")
