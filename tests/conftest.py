@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -99,6 +101,27 @@ def shared() -> Path:
     if not path.is_dir():
         pytest.skip(f"{path} is absent: reference values and real images are not part of the repository")
     return path
+
+
+@pytest.fixture(scope="session")
+def check_as_the_model_zoo(shared: Path) -> Callable[..., str]:
+    """Makes the checks that MONAI's model zoo makes of a bundle; none may fail or warn."""
+
+    def check(bundle: Path, data: Path) -> str:
+        script = shared / "bundle_check" / "check_bundle.sh"
+        result = subprocess.run(
+            [script, bundle, "--onnx", "--dataset-dir", data],
+            env={**os.environ, "PY": sys.executable},
+            capture_output=True,
+            text=True,
+            timeout=180,
+        )
+        complaints = [line for line in result.stdout.splitlines() if line.startswith(("[FAIL]", "[WARN]"))]
+        assert complaints == []
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    return check
 
 
 @pytest.fixture(scope="session")
