@@ -22,6 +22,7 @@ from monai_sagan.errors import UserError
 from monai_sagan.files import save_tensors, write_whole_folder
 
 __all__ = [
+    "CALIBRATION",
     "WEIGHTS",
     "derive_bundle",
     "describe_bundle",
@@ -30,9 +31,11 @@ __all__ = [
     "require_weights",
     "run_bundle",
     "shipped_bundles",
+    "weights_sha256",
 ]
 
 WEIGHTS = Path("models") / "model.pt"
+CALIBRATION = Path("models") / "calibration.json"
 _METADATA = Path("configs") / "metadata.json"
 # The config that defines network and preparation; the others take these from it by MONAI's macros.
 _BASE_CONFIG = "inference"
@@ -100,13 +103,26 @@ def describe_bundle(bundle_root: str | Path) -> dict[str, str | None]:
         bundle_root: the bundle's folder.
 
     Returns:
-        ``name``, ``version`` and ``weights_sha256`` (None without weights).
+        ``name``, ``version`` and ``weights_sha256`` (None without weights), and, where it was calibrated,
+        ``calibration_sha256``.
     """
     root = Path(bundle_root)
     metadata = json.loads((root / _METADATA).read_text(encoding="utf-8"))
-    weights = root / WEIGHTS
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else None
-    return {"name": root.resolve().name, "version": metadata["version"], "weights_sha256": digest}
+    description = {"name": root.resolve().name, "version": metadata["version"], "weights_sha256": weights_sha256(root)}
+    calibration = root / CALIBRATION
+    if calibration.is_file():
+        description["calibration_sha256"] = hashlib.sha256(calibration.read_bytes()).hexdigest()
+    return description
+
+
+def weights_sha256(bundle_root: str | Path) -> str | None:
+    """The digest of a bundle's weights; None without weights.
+
+    Args:
+        bundle_root: the bundle's folder.
+    """
+    weights = Path(bundle_root) / WEIGHTS
+    return hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else None
 
 
 def derive_bundle(

@@ -97,6 +97,28 @@ def train(
 
 
 @app.command()
+def calibrate(
+    bundle: BundleArgument,
+    data: DataOption,
+    false_positive_rate: Annotated[
+        float, typer.Option(help="How many of healthy images may lie above the threshold.")
+    ] = 0.05,
+    device: DeviceOption = "auto",
+    progress: ProgressOption = ProgressChoice.bar,
+) -> None:
+    """Give a bundle's scores a scale: p-values and a threshold, by healthy images that were not trained on."""
+    from monai_sagan import workflows
+    from monai_sagan.calibration import describe_calibration
+
+    calibration = workflows.calibrate(
+        bundle, data, false_positive_rate=false_positive_rate, device=device, progress=progress.value
+    )
+    if progress is not ProgressChoice.json:
+        for sentence in describe_calibration(calibration):
+            typer.echo(sentence)
+
+
+@app.command()
 def evaluate(
     bundle: BundleArgument,
     data: DataOption,
@@ -270,6 +292,11 @@ def _show_metrics(metrics: dict[str, Any], title: str | None = None) -> None:
     for name, key in (("Pixel average precision", "pixel_average_precision"), ("Dice", "dice")):
         if metrics[key] is not None:
             table.add_row(name, f"{metrics[key]:.3f}")
+    if metrics["at_threshold"] is not None:
+        names = (("False positives", "false_positive_rate"), ("Sensitivity", "sensitivity"))
+        for name, value in ((name, metrics["at_threshold"][key]) for name, key in names):
+            if value is not None:
+                table.add_row(f"{name} at the threshold", _with_interval(value))
     table.add_row("Test cases", f"{metrics['num_healthy']} healthy, {metrics['num_anomalous']} anomalous")
     Console().print(table)
 

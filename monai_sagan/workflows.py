@@ -10,13 +10,14 @@ from typing import Any
 import torch
 
 from monai_sagan.bundles import WEIGHTS, derive_bundle, find_bundle, read_settings, require_weights, run_bundle
+from monai_sagan.calibration import Calibration
 from monai_sagan.data import list_cases, list_classes, read_data_json, read_labeled_images
 from monai_sagan.errors import UserError, causes_of, explain
 from monai_sagan.files import read_tensors
 from monai_sagan.networks import SAGANGenerator, published_generator_size
 from monai_sagan.progress import ProgressKind
 
-__all__ = ["evaluate", "import_checkpoint", "predict", "train"]
+__all__ = ["calibrate", "evaluate", "import_checkpoint", "predict", "train"]
 
 _RESEARCH_USE = "Research only, not for diagnosis."
 
@@ -76,6 +77,44 @@ def train(
             ) from error
         raise
     return output
+
+
+def calibrate(
+    bundle: str | Path,
+    data: Path,
+    *,
+    false_positive_rate: float = 0.05,
+    device: str = "auto",
+    progress: ProgressKind = "bar",
+) -> Calibration:
+    """Lets a bundle know the scores of healthy images that it was not trained on.
+
+    From then on its results have p-values, and a threshold.
+
+    Args:
+        bundle: a folder; it is written to.
+        data: a folder in the Med-AD layout; its healthy training images are taken, but for those that were trained on.
+        false_positive_rate: how many of healthy images may lie above the threshold.
+        device: "auto", "cpu" or a CUDA device.
+        progress: how to tell how far it is.
+
+    Returns:
+        What is kept.
+
+    Raises:
+        UserError: if something that the user gave cannot be used.
+    """
+    root = find_bundle(bundle)
+    require_weights(root)
+    workflow = run_bundle(
+        root,
+        "calibrate",
+        dataset_dir=str(data.resolve()),
+        false_positive_rate=false_positive_rate,
+        progress=progress,
+        **_device(device),
+    )
+    return workflow.evaluator.state.metrics["calibration"]
 
 
 def evaluate(

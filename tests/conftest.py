@@ -32,6 +32,7 @@ TINY_SETTINGS = {
     "critic_base_channels": 2,
     "batch_size": 8,
     "critic_steps": 4,
+    "calibration_share": 0.0,
 }
 
 # A turn about three axes with anisotropic voxels, in millimetres, RAS.

@@ -11,7 +11,13 @@ from monai_sagan.data.labeled import (
     read_labeled_images,
     split_for_training,
 )
-from monai_sagan.data.med_ad import load_evaluation_set, load_test_set, load_training_set, read_data_json
+from monai_sagan.data.med_ad import (
+    load_calibration_set,
+    load_evaluation_set,
+    load_test_set,
+    load_training_set,
+    read_data_json,
+)
 from monai_sagan.data.patient import patient_data
 from monai_sagan.data.phantom import phantom_image, phantom_volume
 from monai_sagan.data.phantom_dataset import write_phantom, write_phantom_volumes
@@ -32,6 +38,7 @@ __all__ = [
     "leave_out_trained",
     "list_cases",
     "list_classes",
+    "load_calibration_set",
     "load_evaluation_set",
     "load_labeled_test_set",
     "load_labeled_training_set",

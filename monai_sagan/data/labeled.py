@@ -184,7 +184,13 @@ def load_labeled_test_set(
         images = [image for image in images if image.part == "test"]
         if not images:
             raise UserError(f"{dataset_dir}: no image is for the test; give some the part test.")
-    return leave_out_trained(trained_on, _numbered(images, classes))
+    others = leave_out_trained(trained_on, _numbered(images, classes))
+    if not others:
+        raise UserError(
+            f"{dataset_dir}: the bundle was trained on all {len(images)} images, so they say nothing about it; "
+            "evaluate it on others, or train it without some of them (the setting num_folds)."
+        )
+    return others
 
 
 def _numbered(images: Sequence[LabeledImage], classes: Sequence[str]) -> list[dict[str, Any]]:

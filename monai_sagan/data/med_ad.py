@@ -14,13 +14,22 @@ from __future__ import annotations
 import json
 import os
 import posixpath
+import random
 from pathlib import Path
 from typing import Any
 
 from monai_sagan.data.reader import IMAGE_SUFFIXES, stem
+from monai_sagan.data.trained_on import leave_out_trained
 from monai_sagan.errors import UserError
 
-__all__ = ["list_labeled", "load_evaluation_set", "load_test_set", "load_training_set", "read_data_json"]
+__all__ = [
+    "list_labeled",
+    "load_calibration_set",
+    "load_evaluation_set",
+    "load_test_set",
+    "load_training_set",
+    "read_data_json",
+]
 
 # A message names so many missing files; the rest is counted.
 _SHOWN = 3
@@ -53,8 +62,12 @@ def read_data_json(dataset_dir: str | Path) -> dict[str, Any]:
     return content
 
 
-def load_training_set(dataset_dir: str | Path, anomaly_ratio: float = 0.6) -> dict[str, list[dict[str, str]]]:
+def load_training_set(
+    dataset_dir: str | Path, anomaly_ratio: float = 0.6, calibration_share: float = 0.0, seed: int = 0
+) -> dict[str, list[dict[str, str]]]:
     """Lists the images to train with.
+
+    A share of the healthy images, drawn at random, is set aside first, to calibrate with.
 
     The unlabelled set has as many images as the healthy one: the first ``int(n * anomaly_ratio)`` of those that are
     not healthy, and the first of the healthy ones for the rest, as published. A plain list of unlabelled images is
@@ -63,6 +76,8 @@ def load_training_set(dataset_dir: str | Path, anomaly_ratio: float = 0.6) -> di
     Args:
         dataset_dir: a folder in the Med-AD layout.
         anomaly_ratio: share, in [0, 1], of images that are not healthy in the unlabelled set.
+        calibration_share: share, in [0, 1), of the healthy images that is set aside; 0 as published.
+        seed: of the draw.
 
     Returns:
         ``{"healthy": [{"image": path}, ...], "unlabeled": [{"image": path}, ...]}``.
@@ -73,9 +88,11 @@ def load_training_set(dataset_dir: str | Path, anomaly_ratio: float = 0.6) -> di
     """
     if not 0.0 <= anomaly_ratio <= 1.0:
         raise UserError(f"anomaly_ratio must lie in [0, 1], not {anomaly_ratio}.")
+    if not 0.0 <= calibration_share < 1.0:
+        raise UserError(f"calibration_share must lie in [0, 1), not {calibration_share}.")
     root = Path(dataset_dir)
     train = _section(read_data_json(root), root, "train")
-    healthy = _names(train, root, "train", "0")
+    healthy = _keep_most(_names(train, root, "train", "0"), calibration_share, seed)
     unlabeled = train.get("unlabeled")
     if isinstance(unlabeled, dict):
         num_abnormal = int(len(healthy) * anomaly_ratio)
@@ -94,6 +111,39 @@ def load_training_set(dataset_dir: str | Path, anomaly_ratio: float = 0.6) -> di
         "healthy": [{"image": path} for path in _paths(root, healthy)],
         "unlabeled": [{"image": path} for path in _paths(root, mixture)],
     }
+
+
+def _keep_most(names: list[str], share: float, seed: int) -> list[str]:
+    """The names without a share of them that is drawn at random, in their order."""
+    set_aside = set(random.Random(seed).sample(range(len(names)), int(share * len(names))))  # noqa: S311  no secret
+    return [name for number, name in enumerate(names) if number not in set_aside]
+
+
+def load_calibration_set(dataset_dir: str | Path, trained_on: str | Path) -> list[dict[str, Any]]:
+    """Lists the healthy images to calibrate with: those of the training list that were not trained on.
+
+    Args:
+        dataset_dir: a folder in the Med-AD layout.
+        trained_on: what :func:`~monai_sagan.data.write_trained_on` wrote of the training images.
+
+    Returns:
+        ``{"image": path, "name": as in data.json}`` for each.
+
+    Raises:
+        UserError: if the layout is broken, a file is missing, or all of them were trained on.
+    """
+    root = Path(dataset_dir)
+    names = _names(_section(read_data_json(root), root, "train"), root, "train", "0")
+    if not names:
+        raise UserError(f"{root / 'data.json'}: train.0 (healthy) lists no image; calibration needs healthy ones.")
+    cases = [{"image": path, "name": name} for name, path in zip(names, _paths(root, names))]
+    others = leave_out_trained(trained_on, cases)
+    if not others:
+        raise UserError(
+            f"{root / 'data.json'}: the bundle was trained on all healthy images of train.0; train it with a "
+            "calibration_share such as 0.2, or calibrate it with other healthy images."
+        )
+    return others
 
 
 def _refuse_leaks(root: Path, trained_on: set[str]) -> None:

@@ -1,12 +1,20 @@
 """What the papers report, with confidence intervals."""
 
 from monai_sagan.metrics.classification import classification_metrics
-from monai_sagan.metrics.detection import Interval, dice, image_auc, image_average_precision, pixel_average_precision
+from monai_sagan.metrics.detection import (
+    Interval,
+    binomial_rate,
+    dice,
+    image_auc,
+    image_average_precision,
+    pixel_average_precision,
+)
 from monai_sagan.metrics.paired import PairedDifference, paired_difference
 
 __all__ = [
     "Interval",
     "PairedDifference",
+    "binomial_rate",
     "classification_metrics",
     "dice",
     "image_auc",

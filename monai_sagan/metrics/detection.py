@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import binomtest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-__all__ = ["Interval", "dice", "image_auc", "image_average_precision", "pixel_average_precision"]
+__all__ = ["Interval", "binomial_rate", "dice", "image_auc", "image_average_precision", "pixel_average_precision"]
 
 Metric = Callable[[NDArray[np.int64], NDArray[np.float64]], float]
 
@@ -31,6 +32,21 @@ class Interval:
     def as_dict(self) -> dict[str, float]:
         """Returns `value`, `low` and `high`, ready for JSON."""
         return asdict(self)
+
+
+def binomial_rate(count: int, total: int, confidence: float = 0.95) -> Interval:
+    """The share of cases for which something holds, with the exact binomial interval (Clopper and Pearson).
+
+    Args:
+        count: cases for which it holds.
+        total: all cases, at least 1.
+        confidence: of the interval.
+
+    Raises:
+        ValueError: if there is no case, or it holds for more than there are.
+    """
+    found = binomtest(count, total).proportion_ci(confidence, method="exact")
+    return Interval(count / total, float(found.low), float(found.high))
 
 
 def image_auc(

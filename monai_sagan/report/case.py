@@ -26,6 +26,8 @@ class EvaluatedCase:
         mask: true where the lesion is; None where nobody outlined it. May be None for a healthy image, which has none.
         stack_map: of a volume, the maps of all slices, (N, H, W).
         stack_mask: of a volume, the masks of all slices, (N, H, W); None as for `mask`.
+        p_value: of the score among those of healthy images; None where the bundle is not calibrated.
+        is_anomalous: whether the score lies above the calibrated threshold; None without one.
 
     Raises:
         ValueError: if the label is neither 0 nor 1, the score or an array is not finite, arrays are not (H, W) of one
@@ -41,6 +43,8 @@ class EvaluatedCase:
     mask: np.ndarray | None = None
     stack_map: np.ndarray | None = None
     stack_mask: np.ndarray | None = None
+    p_value: float | None = None
+    is_anomalous: bool | None = None
 
     def __post_init__(self) -> None:
         if self.label not in (0, 1):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from monai_sagan.metrics import dice, image_auc, image_average_precision, pixel_average_precision
+from monai_sagan.metrics import binomial_rate, dice, image_auc, image_average_precision, pixel_average_precision
 from monai_sagan.report.case import EvaluatedCase
 
 __all__ = ["evaluation_metrics"]
@@ -35,7 +35,9 @@ def evaluation_metrics(
         mask), `auc` and `average_precision` (each `value`, `low`, `high`; None where a class is missing),
         `confidence`, `bootstrap_resamples`, `pixel_average_precision` and `lesion_pixel_share`, which is what guessing
         would give (None where no lesion is outlined), `dice` and `pixel_threshold` (None also where no threshold was
-        given), and `warnings`, a list of sentences.
+        given), `at_threshold`, what the calibrated threshold does here: `false_positive_rate` of the healthy cases and
+        `sensitivity` of the anomalous ones (each `value`, `low`, `high`, exact binomial; None where there is no such
+        case), itself None where the bundle is not calibrated; and `warnings`, a list of sentences.
 
     Raises:
         ValueError: if there is no case, or the threshold is not finite.
@@ -58,6 +60,7 @@ def evaluation_metrics(
         "lesion_pixel_share": None,
         "dice": None,
         "pixel_threshold": None,
+        "at_threshold": _at_threshold(cases),
         "warnings": [],
     }
 
@@ -95,3 +98,14 @@ def evaluation_metrics(
                 "out of the pixel measures."
             )
     return metrics
+
+
+def _at_threshold(cases: Sequence[EvaluatedCase]) -> dict[str, Any] | None:
+    """How many of each class lie above the calibrated threshold."""
+    if all(case.is_anomalous is None for case in cases):
+        return None
+    found: dict[str, Any] = {}
+    for name, label in (("false_positive_rate", 0), ("sensitivity", 1)):
+        marks = [case.is_anomalous for case in cases if case.label == label and case.is_anomalous is not None]
+        found[name] = binomial_rate(sum(marks), len(marks), CONFIDENCE).as_dict() if marks else None
+    return found

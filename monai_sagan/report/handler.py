@@ -98,6 +98,8 @@ def _evaluated(case: dict[str, Any]) -> EvaluatedCase:
         mask=shown["mask"] >= 0.5 if "mask" in shown else None,
         stack_map=stacks["anomaly_map"] if is_volume else None,
         stack_mask=stacks["mask"] >= 0.5 if is_volume and "mask" in stacks else None,
+        p_value=case.get("p_value"),
+        is_anomalous=case.get("is_anomalous"),
     )
 
 

@@ -89,6 +89,7 @@ def _card(case: EvaluatedCase, rank: int, scale: float) -> dict[str, Any]:
         "name": case.name,
         "label": "Anomalous" if case.label else "Healthy",
         "score": case.score,
+        "p_value": case.p_value,
         "rank": rank,
         "height": height,
         "width": width,

@@ -14,7 +14,7 @@ from monai.utils import convert_to_numpy, convert_to_tensor
 
 __all__ = ["RESULT_SCHEMA_VERSION", "peak_of", "summarize"]
 
-RESULT_SCHEMA_VERSION = "1.1"
+RESULT_SCHEMA_VERSION = "1.2"
 
 
 def summarize(case: Mapping[Hashable, Any]) -> dict[str, Any]:
@@ -31,13 +31,14 @@ def summarize(case: Mapping[Hashable, Any]) -> dict[str, Any]:
         "schema_version": RESULT_SCHEMA_VERSION,
         "input": Path(case["path"]).name,
         "anomaly_score": case["anomaly_score"],
-        "p_value": None,
-        "threshold": None,
-        "is_anomalous": None,
+        "p_value": case.get("p_value"),
+        "threshold": case.get("threshold"),
+        "is_anomalous": case.get("is_anomalous"),
         "slice_axis": case["slice_axis"],
         "slice_scores": case["slice_scores"],
+        "slice_p_values": case.get("slice_p_values", []),
         "peak": peak_of(case["anomaly_map"]) if "anomaly_map" in case else None,
-        "warnings": [],
+        "warnings": list(case.get("warnings", [])),
     }
     return summary | ({"classes": case["classes"]} if "classes" in case else {})
 

@@ -1,0 +1,43 @@
+"""Slices are compared with those of healthy volumes that lie as far along the body."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import kstest
+
+from monai_sagan.calibration import slice_p_values
+
+
+def test_by_hand() -> None:
+    healthy = [[0.1, 0.2, 0.3], [0.1, 0.4, 0.3], [0.2, 0.2, 0.2]]
+    assert slice_p_values([0.15, 0.4, 0.9], healthy) == [0.5, 0.5, 0.25]
+
+
+def test_background_has_none_and_shifts_nothing() -> None:
+    healthy = [[0.0, 0.1, 0.2, 0.3, 0.0], [0.1, 0.2, 0.3, 0.0, 0.0]]
+    assert slice_p_values([0.0, 0.0, 0.05, 0.25, 0.35], healthy) == [None, None, 1.0, 1 / 3, 1 / 3]
+    assert slice_p_values([0.0, 0.0], healthy) == [None, None]
+
+
+def test_volumes_of_other_lengths_are_met_at_the_same_share() -> None:
+    healthy = [list(np.linspace(0.1, 0.9, 9)), list(np.linspace(0.1, 0.9, 5))]
+    # The middle of both is 0.5.
+    assert slice_p_values([0.05, 0.51, 2.0], healthy) == [1.0, 1 / 3, 1 / 3]
+    assert slice_p_values([0.05, 0.49, 2.0], healthy)[1] == 1.0
+
+
+def test_of_healthy_volumes_they_are_uniform_at_each_place() -> None:
+    """Though the network draws the ends worse than the middle."""
+    generator = np.random.default_rng(0)
+    worse_at_the_ends = 1 + np.abs(np.linspace(-2, 2, 11))
+    volumes = generator.lognormal(size=(600, 11)) * worse_at_the_ends
+    healthy = volumes[:300].tolist()
+    p_values = np.array([slice_p_values(volume, healthy) for volume in volumes[300:].tolist()], dtype=float)
+    for place in range(11):
+        assert kstest(p_values[:, place], "uniform").pvalue > 0.001  # of eleven
+
+
+def test_without_healthy_volumes() -> None:
+    with pytest.raises(ValueError, match="no healthy image"):
+        slice_p_values([0.1], [])
