@@ -11,12 +11,13 @@ import slicer
 from trame_slicer.core import SlicerApp
 from vtkmodules.vtkCommonCore import vtkLogger, vtkOutputWindow
 
-from monai_sagan.viewer.AnomalyMapLib.results import describe
+from monai_sagan.viewer.AnomalyMapLib.results import describe, percent
 from monai_sagan.viewer.AnomalyMapLib.scene import ResultScene
 from monai_sagan.viewer.AnomalyMapLib.slice_scores import POSITION, SCORE, anomalous_slices, present_position
 from monai_sagan.viewer.AnomalyMapLib.volumes import ijk_to_ras, read_volume
 from monai_sagan.viewer.case import Case
 from monai_sagan.viewer.page import Steering, build_page, with_key
+from monai_sagan.viewer.pictures import is_picture, read_picture
 from monai_sagan.viewer.server import make_server, new_key, serve
 from monai_sagan.viewer.views import Views
 
@@ -49,17 +50,19 @@ class Viewer:
         scene = self._application.scene
         self.result_scene = ResultScene(scene.AddNode(slicer.vtkMRMLScriptedModuleNode()))
         with _silent_vtk():
-            volume = scene.AddNode(read_volume(case.volume))
+            volume = scene.AddNode(read_picture(case.volume) if is_picture(case.volume) else read_volume(case.volume))
             volume.CreateDefaultDisplayNodes()
             self._views = Views(self.server, self._application, _flat_axis(volume))
             self.result_scene.lay(case.result, case.anomaly_map, volume)
-            self.result_scene.set_rendering(True, _rendering_logic(self._application))
+            if case.anomaly_map is not None:
+                self.result_scene.set_rendering(True, _rendering_logic(self._application))
         self._fill_state(case)
         steering = Steering(self._jump, self._next_anomalous_slice, self.result_scene.mark_peak)
         self.ui = build_page(self.server, self._views, steering)
         self.ui.iframe_builder = with_key(self.ui.iframe_builder, self.key)
-        self.server.state.change("threshold")(self._set_threshold)
-        self.server.state.change("opacity")(self._set_opacity)
+        if case.anomaly_map is not None:
+            self.server.state.change("threshold")(self._set_threshold)
+            self.server.state.change("opacity")(self._set_opacity)
         self._views.on_move(self._follow)
 
     def serve(self, host: str, port: int, open_browser: bool, say: Callable[[str], Any]) -> None:
@@ -76,25 +79,36 @@ class Viewer:
     def _fill_state(self, case: Case) -> None:
         """What the page shows, by the names that it knows."""
         result, map_node = case.result, self.result_scene.node("anomalyMap")
-        highest = map_node.GetScalarVolumeDisplayNode().GetWindowLevelMax()
         self.server.state.update(
             {
                 "trame__title": f"{case.volume.name} - monai-sagan",
                 "volume_name": case.volume.name,
                 "bundle": f"{result.bundle.name} {result.bundle.version}",
                 "score": None if result.anomaly_score is None else f"{result.anomaly_score:.3g}",
+                "classes": [
+                    {"name": item.name, "percent": percent(item.probability)}
+                    for item in sorted(result.classes, key=lambda item: -item.probability)
+                ],
                 "p_value": None if result.p_value is None else f"{result.p_value:.2g}",
                 "sentence": describe(result),
+                "has_map": map_node is not None,
                 "has_peak": result.peak is not None and result.peak.value > 0,
-                "highest": highest,
-                "step": highest / _STEPS,
-                "threshold": self.result_scene.threshold,
-                "opacity": self.result_scene.opacity,
-                "colors": self._colors(),
                 "slices": self._slices(),
                 "row": None,
             }
         )
+        if map_node is not None:
+            highest = map_node.GetScalarVolumeDisplayNode().GetWindowLevelMax()
+            self.server.state.update(
+                {
+                    "map_name": "weight map" if result.classes else "map",
+                    "highest": highest,
+                    "step": highest / _STEPS,
+                    "threshold": self.result_scene.threshold,
+                    "opacity": self.result_scene.opacity,
+                    "colors": self._colors(),
+                }
+            )
 
     def _slices(self) -> list[dict[str, Any]]:
         """Of each slice: score, height in the chart in percent, place in mm, and whether it is anomalous."""

@@ -22,12 +22,12 @@ class Case:
     Attributes:
         volume: the file that was examined.
         result: what was found in it.
-        anomaly_map: the map's file.
+        anomaly_map: the map's file; None if the result has none, as those of some classifiers.
     """
 
     volume: Path
     result: AnomalyResult
-    anomaly_map: Path
+    anomaly_map: Path | None
 
 
 def find_case(volume: Path, result: Path | None) -> Case:
@@ -51,7 +51,7 @@ def find_case(volume: Path, result: Path | None) -> Case:
         raise UserError(f"{volume}: there is no such file.")
     json_path = _find_json(volume, result)
     found = read_result(json_path)
-    if found.anomaly_map is None:
+    if found.has_map and found.anomaly_map is None:
         raise UserError(f"{json_path}: the map that belongs beside it is missing; run 'monai-sagan predict' again.")
     return Case(volume, found, found.anomaly_map)
 

@@ -91,11 +91,14 @@ def _add_result() -> None:
             html.Span("{{ score }}", id="score", classes="text-h4")
             html.Span("anomaly score", classes="text-medium-emphasis")
         html.Div("p-value {{ p_value }}", v_if=("p_value !== null",))
+        with html.Div(v_for="item in classes", key="item.name", classes="class d-flex justify-space-between mt-1"):
+            html.Span("{{ item.name }}")
+            html.Span("{{ item.percent }}")
         html.Div("{{ sentence }}", id="sentence", classes="text-body-2 text-medium-emphasis mt-2")
 
 
 def _add_display() -> None:
-    with html.Div():
+    with html.Div(v_if=("has_map",)):
         _add_slider("threshold", "Threshold", "{{ threshold.toPrecision(2) }}", "highest", "step")
         _add_legend()
         _add_slider("opacity", "Opacity", "{{ Math.round(100 * opacity) }} %", "1", "0.01")
@@ -130,7 +133,7 @@ def _add_legend() -> None:
         )
     with html.Div(classes="d-flex justify-space-between text-caption text-medium-emphasis", style="margin: 0 8px"):
         html.Span("0")
-        html.Span("map")
+        html.Span("{{ map_name }}")
         html.Span("{{ highest.toPrecision(2) }}")
 
 
@@ -176,4 +179,4 @@ def _add_chart(jump: Callable[[int], Any]) -> None:
 
 
 def _add_footnote() -> None:
-    html.Div("Research only, not for diagnosis. Map by {{ bundle }}.", classes="text-caption text-disabled")
+    html.Div("Research only, not for diagnosis. Result by {{ bundle }}.", classes="text-caption text-disabled")

@@ -10,12 +10,13 @@ import pytest
 import torch
 from ignite.engine import Engine
 from monai.data import MetaTensor
+from PIL import Image
 
 from monai_sagan.engines import AnomalyEvaluator
 from monai_sagan.errors import UserError
 from monai_sagan.inferers import ClassificationInferer
 from monai_sagan.metrics import classification
-from monai_sagan.report import ClassificationReport, weight_map
+from monai_sagan.report import ClassificationReport, WeightMap, draw_mean_weight_maps, weight_map
 from monai_sagan.transforms import WholeImage
 
 CLASSES = ["healthy", "ill"]
@@ -67,6 +68,7 @@ def test_figures_page_and_picture_are_written(tmp_path):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "metrics.json",
         "report.html",
+        "weight_map.npz",
         "weight_map.png",
     ]
     facts = json.loads((tmp_path / "out" / "metrics.json").read_text("utf-8"))
@@ -85,6 +87,22 @@ def test_without_attention_there_is_no_picture_and_no_former_one(tmp_path):
     assert (tmp_path / "weight_map.png").exists()
     report_on([a_case("a", 0), a_case("b", 1)], tmp_path, ANetwork(None))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.json", "report.html"]
+
+
+def test_the_map_is_there_in_numbers(tmp_path):
+    handler, _ = report_on([a_case("a", 0), a_case("b", 1)], tmp_path)
+    found = WeightMap.load(tmp_path / "weight_map.npz")
+    np.testing.assert_allclose(found.weights, handler.network.weight_map[0, 0])
+    np.testing.assert_allclose(found.image, handler.sum_of_images / 2)
+
+
+def test_maps_of_several_trainings_are_drawn_side_by_side(tmp_path):
+    for number in range(2):
+        report_on([a_case("a", 0), a_case("b", 1)], tmp_path / str(number))
+    files = [tmp_path / str(number) / "weight_map.npz" for number in range(2)]
+    draw_mean_weight_maps({"one": files[:1], "both": files}, tmp_path / "maps.png")
+    with Image.open(tmp_path / "maps.png") as picture, Image.open(tmp_path / "0" / "weight_map.png") as single:
+        assert picture.width > 1.5 * single.width
 
 
 def test_failed_cases_are_counted_and_named(tmp_path):

@@ -51,6 +51,19 @@ class TestAgain:
         counts = scenes.count_nodes(case.scene)
         assert not {"vtkMRMLTableNode", "vtkMRMLPlotSeriesNode", "vtkMRMLPlotChartNode"} & set(counts)
 
+    def test_a_classifier_without_a_map_after_one_with(self, case: Case) -> None:
+        before = scenes.count_nodes(case.scene)
+        case.lay_all()
+        result = case.result(classes=[{"name": "normal", "probability": 1.0}], peak=None, slice_axis=None)
+        case.results.lay(result, None, case.input_node)
+        assert roles_of(case.results) == {"inputVolume"}
+        assert case.results.result.classes == result.classes
+        assert scenes.count_nodes(case.scene) == before
+        assert not scenes.coloured(case.scene.pixels("Red")).any()
+        assert case.scene.pixels("Red").any()  # the input is there
+        case.lay_all()
+        assert roles_of(case.results) == set(ROLES)
+
     def test_of_another_volume(self, case: Case) -> None:
         case.lay_all()
         case.input_node = case.scene.add_volume(scenes.phantom()[0], case.matrix, "second head")

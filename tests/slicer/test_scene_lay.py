@@ -86,6 +86,13 @@ class TestLay:
         assert case.results.result.classes[0].probability == 0.75
         assert case.results.node("scoreTable") is None
 
+    def test_weights_are_shown_from_their_half_on_unless_asked_otherwise(self, case: Case) -> None:
+        classes = [{"name": "normal", "probability": 1.0}]
+        case.lay(classes=classes, settings={"map_threshold": None})
+        assert case.results.threshold == pytest.approx(0.4)  # the phantom's highest is 0.8
+        case.lay(classes=classes)
+        assert case.results.threshold == 0.3
+
     def test_a_map_that_does_not_fit_leaves_the_earlier_result(self, case: Case) -> None:
         case.lay_all()
         before = scenes.count_nodes(case.scene)

@@ -42,12 +42,21 @@ class TestWords:
         show(classes=CLASSES, anomaly_score=None)
         table = panel.ui.classTable
         cells = [[table.item(row, column).text() for column in range(2)] for row in range(table.rowCount)]
-        assert cells == [["glaucoma", "87.5 %"], ["normal", "12.5 %"]]
+        assert cells == [["glaucoma", "88 %"], ["normal", "12 %"]]
         assert not table.isHidden()
         assert panel.ui.scoreLabel.isHidden()
         assert panel.ui.thresholdSlider.enabled  # of the weight map
         show()
         assert table.isHidden()
+
+    def test_classes_without_a_map(self, shown: Any, case: Any) -> None:
+        shown.logic.show(case.result(classes=CLASSES, anomaly_score=None, peak=None, slice_axis=None), case.input_node)
+        ui = shown.ui
+        assert "There is no weight map" in ui.resultLabel.text
+        assert not ui.classTable.isHidden()
+        assert ui.scoreTableView.isHidden()
+        waiting = (ui.thresholdSlider, ui.opacitySlider, ui.renderingCheckBox, ui.segmentButton, ui.peakButton)
+        assert not any(widget.enabled for widget in waiting)
 
     def test_a_result_of_a_later_version(self, panel: Any, show: Callable[..., Any], scene: Any) -> None:
         show()
@@ -126,6 +135,10 @@ class TestDisplay:
         for view in scene.views.values():
             view.GetSliceCompositeNode().SetForegroundOpacity(0.2)
         assert shown.ui.opacitySlider.value == pytest.approx(0.2)
+
+    def test_a_threshold_below_zero_is_taken_for_zero(self, shown: Any, case: Any) -> None:
+        case.results.node("anomalyMap").GetDisplayNode().SetThreshold(-5.0, 0.8)
+        assert shown.ui.thresholdSlider.value == case.results.threshold == 0
 
     def test_rendering(self, shown: Any, case: Any) -> None:
         shown.ui.renderingCheckBox.checked = True

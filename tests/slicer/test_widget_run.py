@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -69,6 +71,17 @@ class TestGoodRun:
         assert panel.ui.applyButton.enabled
         check_idle(panel, temporary)
 
+    def test_a_classifier_without_a_map(
+        self, shown: Any, case: Any, child: Children, apply: Callable[[], None], temporary: Path
+    ) -> None:
+        classes = [{"name": "normal", "probability": 1.0}]
+        child(f"tell_result(anomaly_score=None, anomaly_map=None, classes={classes})")
+        apply()
+        assert shown.ui.statusLabel.text == "Done."
+        assert shown.ui.resultLabel.text.startswith("normal 100 %. There is no weight map")
+        assert case.results.node("anomalyMap") is None
+        check_idle(shown, temporary)
+
     def test_while_it_runs(self, panel: Any, child: Children, wait_until: Callable[..., None], temporary: Path) -> None:
         child(ENDLESS)
         panel.ui.applyButton.click()
@@ -104,6 +117,19 @@ class TestGoodRun:
     def test_the_bundle_chooses_the_direction_by_itself(
         self, panel: Any, child: Children, apply: Callable[[], None], tmp_path: Path
     ) -> None:
+        child(f"Path({str(tmp_path / 'told')!r}).write_text(' '.join(sys.argv[1:]))")
+        apply()
+        assert "--slice-direction" not in (tmp_path / "told").read_text()
+
+    def test_a_bundle_that_cuts_no_slices_is_told_no_direction(
+        self, panel: Any, child: Children, apply: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from AnomalyMapLib.widget_choices import SliceDirection
+
+        bundle = dataclasses.replace(panel.apply.bundles.bundle, cuts_slices=False)
+        monkeypatch.setattr(panel.apply.bundles, "bundle", bundle)
+        panel.logic.getParameterNode().sliceDirection = SliceDirection.SAGITTAL
+        assert not panel.ui.sliceDirectionComboBox.enabled
         child(f"Path({str(tmp_path / 'told')!r}).write_text(' '.join(sys.argv[1:]))")
         apply()
         assert "--slice-direction" not in (tmp_path / "told").read_text()
@@ -250,6 +276,23 @@ def test_failures_are_told(
     assert shown.ui.statusLabel.text == "Done."
 
 
+def test_what_nobody_foresaw_at_the_end(
+    panel: Any, child: Children, apply: Callable[[], None], temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[BaseException] = []
+    monkeypatch.setattr(sys, "excepthook", lambda kind, error, traceback: told.append(error))
+
+    def fail(result: Any, input_node: Any) -> None:
+        raise AttributeError("odd")
+
+    monkeypatch.setattr(panel.logic, "show", fail)
+    child(GOOD)
+    apply()
+    assert panel.ui.statusLabel.text == "The result could not be shown; Slicer's Python console has the details."
+    assert [str(error) for error in told] == ["odd"]
+    check_idle(panel, temporary)
+
+
 def test_a_child_that_hangs(
     panel: Any, child: Children, wait_until: Callable[..., None], temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,6 +329,20 @@ def test_packages_that_were_not_installed(panel: Any, temporary: Path, monkeypat
     monkeypatch.setattr("AnomalyMapLib.widget_apply.child_python", refuse)
     panel.ui.applyButton.click()
     assert panel.ui.statusLabel.text == "Not without PyTorch."
+    check_idle(panel, temporary)
+
+
+def test_what_nobody_foresaw_at_the_start(panel: Any, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(module_folder: Path, folder: str) -> ChildPython:
+        raise AttributeError("odd")
+
+    told: list[str] = []
+    monkeypatch.setattr(sys, "excepthook", lambda kind, error, traceback: None)
+    monkeypatch.setattr(slicer.app, "testingEnabled", lambda: False)
+    monkeypatch.setattr(slicer.util, "errorDisplay", lambda text, **options: told.append(text))
+    monkeypatch.setattr("AnomalyMapLib.widget_apply.child_python", fail)
+    panel.ui.applyButton.click()
+    assert told == ["The run could not be started.\n\nodd"]
     check_idle(panel, temporary)
 
 

@@ -20,19 +20,14 @@ def write_bundle(folder: Path, metadata: Any, has_weights: bool = True) -> Path:
     return folder
 
 
-def with_size(shape: Any) -> dict[str, Any]:
-    return {"network_data_format": {"inputs": {"image": {"spatial_shape": shape}}}}
-
-
 def test_the_bundle_of_this_checkout(module_folder: Path) -> None:
-    bundle = shipped_bundles(module_folder)[0]
-    assert bundle.path == module_folder.parents[1] / "bundles" / "sagan_anomaly_detection"
+    (bundle,) = (bundle for bundle in shipped_bundles(module_folder) if bundle.path.name == "sagan_anomaly_detection")
+    assert bundle.path.parent == module_folder.parents[1] / "bundles"
     assert bundle.name == "SAGAN anomaly detection"
     assert bundle.version
-    assert bundle.task == "Semi-supervised anomaly detection in medical images"
     assert "Redraws an image as its healthy self" in bundle.purpose
     assert "Research only, not for diagnosis." in bundle.purpose
-    assert len(bundle.image_size) == 2
+    assert bundle.cuts_slices
     assert bundle.problem == ""
 
 
@@ -50,7 +45,7 @@ def test_bundles_that_the_extension_carries(tmp_path: Path) -> None:
 
 def test_what_a_bundle_need_not_tell(tmp_path: Path) -> None:
     folder = write_bundle(tmp_path / "mine", {"name": 5, "version": " 1.0 "}, has_weights=False)
-    assert read_bundle(folder) == Bundle(folder, "mine", "1.0", "", "", (), has_weights=False)
+    assert read_bundle(folder) == Bundle(folder, "mine", "1.0", "", has_weights=False, cuts_slices=True)
 
 
 def test_missing_weights(tmp_path: Path) -> None:
@@ -61,10 +56,12 @@ def test_missing_weights(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "size"), [([64, 48], (64, 48)), (["2**n", "2**n"], ()), ("any", ()), ([True, 64], ()), (None, ())]
+    ("config", "cuts"), [('{"slice_direction": "axial"}', True), ('{"device": "cpu"}', False), ("{", True), ("3", True)]
 )
-def test_image_size(tmp_path: Path, shape: Any, size: tuple[int, ...]) -> None:
-    assert read_bundle(write_bundle(tmp_path / "mine", with_size(shape))).image_size == size
+def test_whether_slices_are_cut(tmp_path: Path, config: str, cuts: bool) -> None:
+    folder = write_bundle(tmp_path / "mine", {})
+    (folder / "configs" / "inference.json").write_text(config)
+    assert read_bundle(folder).cuts_slices is cuts
 
 
 def test_no_such_folder(tmp_path: Path) -> None:

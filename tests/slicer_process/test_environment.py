@@ -6,18 +6,15 @@ import importlib.metadata
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from AnomalyMapLib.environment import (
-    ChildPython,
     PythonError,
     find_library,
     missing_requirements,
     named_python,
     own_python,
-    probe,
 )
 
 IN_SLICER = {
@@ -132,59 +129,3 @@ class TestRequirements:
         path.write_text("numpy>=999\nsurely-not-there>=1\n")
         monkeypatch.setitem(sys.modules, "packaging.requirements", None)
         assert missing_requirements(path) == ["surely-not-there>=1"]
-
-
-class TestProbe:
-    def test_the_version(self, stand_in: Callable[..., ChildPython], temporary: Path) -> None:
-        assert probe(stand_in("", version="7.8.9")) == "7.8.9"
-        assert list(temporary.iterdir()) == []
-
-    def test_no_library(self, tmp_path: Path) -> None:
-        python = an_isolated_python(tmp_path)
-        with pytest.raises(PythonError) as caught:
-            probe(python)
-        assert str(caught.value) == (
-            f"{python.python}: monai-sagan is not installed in this Python; install it there, or choose another "
-            "environment."
-        )
-
-    def test_no_torch(self, tmp_path: Path) -> None:
-        package = tmp_path / "library" / "monai_sagan"
-        package.mkdir(parents=True)
-        (package / "__init__.py").write_text("__version__ = '1'\n")
-        python = an_isolated_python(tmp_path)
-        with pytest.raises(PythonError, match=r": torch is not installed in this Python; install it there, or "):
-            probe(ChildPython(python.python, {**python.variables, "PYTHONPATH": str(package.parent)}))
-
-    def test_no_answer(self, tmp_path: Path, temporary: Path) -> None:
-        python = a_script(tmp_path, "sleep 600")
-        with pytest.raises(PythonError) as caught:
-            probe(python, timeout_s=0.2)
-        assert str(caught.value) == (
-            f"{python.python}: this Python did not answer within 0.2 s; try again, or choose another one."
-        )
-        assert list(temporary.iterdir()) == []
-
-    def test_another_program(self, tmp_path: Path) -> None:
-        with pytest.raises(PythonError) as caught:
-            probe(a_script(tmp_path, "echo hello"))
-        assert str(caught.value) == (
-            f"{tmp_path / 'python'}: this did not answer as a Python with monai-sagan does (exit code 0); choose "
-            "another environment."
-        )
-
-    def test_no_such_python(self, tmp_path: Path) -> None:
-        with pytest.raises(PythonError, match=r"none: there is no such Python; choose an environment that is there.$"):
-            probe(ChildPython(tmp_path / "none", {}))
-
-
-def a_script(folder: Path, line: str) -> ChildPython:
-    path = folder / "python"
-    path.write_text(f"#!/bin/sh\n{line}\n")
-    path.chmod(0o755)
-    return ChildPython(path, dict(os.environ))
-
-
-def an_isolated_python(folder: Path) -> ChildPython:
-    """This Python without any package."""
-    return a_script(folder, f'exec {sys._base_executable} -S "$@"')

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from AnomalyMapLib import process as process_module
@@ -59,8 +60,18 @@ class TestFailures:
             ),
             pytest.param(
                 "tell('error', message='input.nrrd: too small; choose another.'); sys.exit(1)",
-                "input.nrrd: too small; choose another.",
-                id="told",
+                "Too small; choose another.",
+                id="told of the volume",
+            ),
+            pytest.param(
+                "tell('error', message=sys.argv[3] + ': too small; choose another.'); sys.exit(1)",
+                "Too small; choose another.",
+                id="told of the volume by its path",
+            ),
+            pytest.param(
+                "tell('error', message='/weights.pt: not those of input.nrrd: choose others.'); sys.exit(1)",
+                "/weights.pt: not those of input.nrrd: choose others.",
+                id="told of another file",
             ),
             pytest.param("tell('error', message='odd'); sys.exit(0)", "odd.", id="told without a full stop"),
             pytest.param(
@@ -99,6 +110,12 @@ class TestFailures:
                 id="another program",
             ),
             pytest.param("print(json.dumps(RESULT))", NO_MAP, id="no map"),
+            pytest.param(
+                "RESULT |= {'classes': [{'name': 'a', 'probability': 1}], 'peak': {'voxel': [0, 0], 'value': 1}}; "
+                "print(json.dumps(RESULT))",
+                NO_MAP,
+                id="no weight map",
+            ),
             pytest.param("write_map(); del RESULT['anomaly_map']; print(json.dumps(RESULT))", NO_MAP, id="map unnamed"),
             pytest.param(
                 "RESULT['schema_version'] = '2.0'; write_map(); print(json.dumps(RESULT))",
@@ -126,6 +143,17 @@ class TestFailures:
     def test_a_module_that_is_missing(self, run: Callable[..., PredictProcess], temporary: Path) -> None:
         sentence = f"{sys.executable}: nothere is not installed in this Python; install it there, or choose another "
         check_failed(run("import nothere.below"), sentence + "environment.", temporary)
+
+    def test_an_environment_without_the_library(self, temporary: Path, run_to_end: Callable[..., Any]) -> None:
+        # Python's own words are others when it misses the module that it was told to run.
+        python = temporary.parent / "python"
+        python.write_text(f'#!/bin/sh\nexec {sys._base_executable} -S "$@"\n')
+        python.chmod(0o755)
+        process = PredictProcess()
+        process.start(ChildPython(python, {}), BUNDLE)
+        run_to_end(process)
+        sentence = f"{python}: monai-sagan is not installed in this Python; install it there, or choose another "
+        check_failed(process, sentence + "environment.", temporary)
 
     def test_a_limit_of_memory(self, run: Callable[..., PredictProcess], temporary: Path) -> None:
         code = "import resource\nresource.setrlimit(resource.RLIMIT_AS, (1 << 30,) * 2)\nx = bytearray(2 << 30)\n"

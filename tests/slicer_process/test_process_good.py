@@ -57,6 +57,15 @@ class TestGoodRun:
         assert Path(seen["cwd"]) == folder
         assert Path(seen["tmp"]).parent == folder
 
+    def test_a_classifier_without_a_map(self, run: Callable[..., PredictProcess]) -> None:
+        changes = {"anomaly_score": None, "anomaly_map": None, "classes": [{"name": "normal", "probability": 1.0}]}
+        process = run(f"print(json.dumps(RESULT | {changes}))")
+        assert process.state is State.DONE
+        assert process.result is not None
+        assert process.result.anomaly_map is None
+        assert process.result.classes[0].name == "normal"
+        process.close()
+
     def test_a_crash_after_all_was_told_takes_nothing_away(self, run: Callable[..., PredictProcess]) -> None:
         process = run(GOOD, "os.kill(os.getpid(), signal.SIGSEGV)")
         assert process.state is State.DONE

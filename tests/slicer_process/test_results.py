@@ -15,6 +15,7 @@ from AnomalyMapLib.results import (
     Peak,
     ResultError,
     describe,
+    percent,
     read_result,
     result_from_dict,
     result_to_json,
@@ -190,10 +191,17 @@ class TestDescription:
             "row 10."
         )
 
-    def test_probabilities_at_the_ends(self) -> None:
-        classes = [{"name": "a", "probability": 1 - 1e-5}, {"name": "b", "probability": 1e-5}]
-        text = describe(result_from_dict(a_volume(anomaly_score=None, peak=None, classes=classes)))
-        assert text == "Most probable is a (a more than 99.9 %, b less than 0.1 %)."
+    def test_a_classifier_of_volumes(self) -> None:
+        peak = {"voxel": [5, 17, 1], "lps_mm": [-12.04, 30.5, -45], "value": 1}
+        text = describe(replace(result_from_dict(a_classification()), peak=result_from_dict(a_volume(peak=peak)).peak))
+        assert text.endswith("The weight map is highest (1) at R 12.0 mm, P 30.5 mm, I 45.0 mm.")
+
+    def test_a_classifier_without_a_map(self) -> None:
+        result = replace(result_from_dict(a_classification()), peak=None)
+        assert describe(result) == (
+            "Most probable is pneumonia (pneumonia 93 %, normal 7.2 %). There is no weight map: this bundle was "
+            "trained without one."
+        )
 
     def test_warnings_come_last(self) -> None:
         warnings = ["The image is unlike those that the bundle was made for."]
@@ -202,3 +210,27 @@ class TestDescription:
     def test_a_map_of_zeros(self) -> None:
         peak = {"voxel": [0, 0, 0], "lps_mm": None, "value": 0}
         assert describe(result_from_dict(a_volume(peak=peak))).endswith("The map is zero everywhere.")
+
+
+def test_only_a_classifier_may_have_no_map() -> None:
+    result = result_from_dict(a_classification())
+    assert result.has_map
+    assert not replace(result, peak=None).has_map
+    assert replace(result, peak=None, classes=()).has_map
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [
+        (0, "0.0 %"),
+        (1e-5, "less than 0.1 %"),
+        (0.0721, "7.2 %"),
+        (0.125, "12 %"),
+        (0.9279, "93 %"),
+        (0.9983, "99.8 %"),
+        (1 - 1e-5, "more than 99.9 %"),
+        (1, "100 %"),
+    ],
+)
+def test_a_share_in_words(share: float, words: str) -> None:
+    assert percent(share) == words

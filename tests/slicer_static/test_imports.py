@@ -103,3 +103,4 @@ def test_requirements_are_the_librarys(repository: Path, module_folder: Path) ->
     offered = {line for line in lines if line and not line.startswith("#")}
     assert {re.split(r"\W", line)[0] for line in needed - offered} == {"torch", "SimpleITK"}
     assert offered <= needed
+    assert [line for line in offered if not re.fullmatch(r"[\w-]+>=[\d.]+", line)] == []  # bounds, and nothing pinned

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scenes
+from PIL import Image
 
 VOLUME = "head.nrrd"
 PEAK_ROW = scenes.PEAK[2]
@@ -24,15 +26,36 @@ def write_phantom(folder: Path) -> Path:
 
 def write_case(folder: Path, voxels: np.ndarray, anomaly_map: np.ndarray, matrix: np.ndarray) -> Path:
     """A volume, and in ``maps`` its result; both (k, j, i), where a single slice stands for a picture."""
-    maps = folder / "maps"
-    maps.mkdir(parents=True)
+    (folder / "maps").mkdir(parents=True)
     scenes.write_map(folder / VOLUME, voxels, matrix)
-    scenes.write_map(maps / "head_anomaly.nrrd", anomaly_map, matrix)
+    write_result(folder, VOLUME, anomaly_map, matrix)
+    return folder / VOLUME
+
+
+def write_picture(folder: Path, **changes: Any) -> Path:
+    """A PNG of 36 x 32 pixels, and in ``maps`` its result.
+
+    Args:
+        folder: where they go.
+        changes: what the result's JSON says otherwise; with None as ``peak``, there is no map.
+
+    Returns:
+        The picture.
+    """
+    voxels, anomaly_map = (array[[PEAK_ROW]] for array in scenes.phantom())
+    (folder / "maps").mkdir(parents=True)
+    Image.fromarray(voxels[0].astype(np.uint8)).save(folder / "head.png")
+    write_result(folder, "head.png", anomaly_map, np.diag([-1.0, -1.0, 1.0, 1.0]), **changes)
+    return folder / "head.png"
+
+
+def write_result(folder: Path, name: str, anomaly_map: np.ndarray, matrix: np.ndarray, **changes: Any) -> None:
+    """The result of an image of a name, in the folder ``maps``; what ``changes`` say takes the place of the usual."""
     peak = np.unravel_index(anomaly_map.argmax(), anomaly_map.shape)
-    is_volume = len(voxels) > 1
+    is_volume = len(anomaly_map) > 1
     result = {
         "schema_version": "1.1",
-        "input": VOLUME,
+        "input": name,
         "anomaly_score": 0.123,
         "p_value": 0.015,
         "threshold": 0.1,
@@ -46,6 +69,8 @@ def write_case(folder: Path, voxels: np.ndarray, anomaly_map: np.ndarray, matrix
         },
         "bundle": {"name": "tiny", "version": "1.2.3"},
         "warnings": [],
+        **changes,
     }
-    (maps / "head_anomaly.json").write_text(json.dumps(result), encoding="utf-8")
-    return folder / VOLUME
+    (folder / "maps" / "head_anomaly.json").write_text(json.dumps(result), encoding="utf-8")
+    if result["peak"] is not None:
+        scenes.write_map(folder / "maps" / "head_anomaly.nrrd", anomaly_map, matrix)

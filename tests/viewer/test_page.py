@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import phantoms
 import pytest
-import scenes
 from browsers import wait_until
 
 Views = Callable[..., Any]
+CLASSES = [{"name": "healthy", "probability": 0.07}, {"name": "ill", "probability": 0.93}]
 
 
 @pytest.fixture
@@ -86,14 +86,30 @@ def test_peak(view: Views, phantom: Path) -> None:
 
 
 def test_a_picture_has_one_view(view: Views, tmp_path: Path) -> None:
-    voxels, anomaly_map = (array[[phantoms.PEAK_ROW]] for array in scenes.phantom())
-    picture = phantoms.write_case(tmp_path, voxels, anomaly_map, np.diag([-1.0, -1.0, 1.0, 1.0]))
-    served = view(picture, tmp_path / "maps")
+    served = view(phantoms.write_picture(tmp_path), tmp_path / "maps")
     wait_until(lambda: served.colour("axial") > 200, "the overlay")
     assert served.views() == ("axial",)
     assert served.page.locator(".chart").count() == 0
     assert served.page.locator("#next").count() == 0
     assert served.page.locator("#peak").count() == 1
+
+
+def test_a_classifier(view: Views, tmp_path: Path) -> None:
+    served = view(phantoms.write_picture(tmp_path, classes=CLASSES, anomaly_score=None), tmp_path / "maps")
+    assert served.page.locator(".class").all_inner_texts() == ["ill\n93 %", "healthy\n7.0 %"]
+    assert served.page.locator("#score").count() == 0
+    assert served.page.get_by_text("weight map", exact=True).count() == 1
+    wait_until(lambda: served.colour("axial") > 200, "the weight map")
+
+
+def test_a_classifier_without_a_map(view: Views, tmp_path: Path) -> None:
+    picture = phantoms.write_picture(tmp_path, classes=CLASSES, anomaly_score=None, peak=None)
+    served = view(picture, tmp_path / "maps")
+    assert served.page.locator(".class").count() == 2
+    assert "There is no weight map" in served.page.locator("#sentence").inner_text()
+    for name in ("#threshold", "#opacity", "#peak", "#next"):
+        assert served.page.locator(name).count() == 0
+    assert served.colour("axial") == 0
 
 
 def test_is_there_again_after_a_reload(opened: Any) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 __all__ = ["Bundle", "BundleError", "read_bundle", "shipped_bundles"]
 
 _METADATA = Path("configs") / "metadata.json"
+_INFERENCE = Path("configs") / "inference.json"
 _WEIGHTS = Path("models") / "model.pt"
 
 
@@ -29,19 +30,17 @@ class Bundle:
         path: its folder, absolute.
         name: for people to read.
         version: empty if it tells none.
-        task: what kind of thing it does; empty if it does not tell.
         purpose: what it does and what it may be used for; empty if it does not tell.
-        image_size: of the images that its network takes, in pixels; empty if it does not tell.
         has_weights: whether it was trained and the weights are there.
+        cuts_slices: whether it takes a volume apart into slices, in a direction that can be chosen.
     """
 
     path: Path
     name: str
     version: str
-    task: str
     purpose: str
-    image_size: tuple[int, ...]
     has_weights: bool
+    cuts_slices: bool
 
     @property
     def problem(self) -> str:
@@ -95,10 +94,9 @@ def read_bundle(folder: Path) -> Bundle:
         path=folder,
         name=_text(metadata, "name") or folder.name,
         version=_text(metadata, "version"),
-        task=_text(metadata, "task"),
         purpose=" ".join(sentence for sentence in sentences if sentence),
-        image_size=_image_size(metadata),
         has_weights=(folder / _WEIGHTS).is_file(),
+        cuts_slices=_cuts_slices(folder / _INFERENCE),
     )
 
 
@@ -114,16 +112,14 @@ def _read_metadata(path: Path) -> Mapping[str, Any]:
     return metadata
 
 
+def _cuts_slices(path: Path) -> bool:
+    """Whether a config has the setting; if that cannot be told, the child says what is wrong."""
+    try:
+        return "slice_direction" in json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, TypeError):
+        return True
+
+
 def _text(metadata: Mapping[str, Any], key: str) -> str:
     value = metadata.get(key)
     return value.strip() if isinstance(value, str) else ""
-
-
-def _image_size(metadata: Mapping[str, Any]) -> tuple[int, ...]:
-    value: Any = metadata
-    for key in ("network_data_format", "inputs", "image", "spatial_shape"):
-        value = value.get(key) if isinstance(value, dict) else None
-    # Where a network takes images of any size, MONAI has expressions such as "2**n" in place of numbers.
-    if not isinstance(value, list) or not all(type(item) is int for item in value):
-        return ()
-    return tuple(value)

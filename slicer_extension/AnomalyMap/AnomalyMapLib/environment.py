@@ -5,16 +5,11 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import re
-import subprocess
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .failures import explain_missing, explain_start, missing_module
-from .process_tree import end_tree, start_tree
-
-__all__ = ["ChildPython", "PythonError", "find_library", "missing_requirements", "named_python", "own_python", "probe"]
+__all__ = ["ChildPython", "PythonError", "find_library", "missing_requirements", "named_python", "own_python"]
 
 _PACKAGE = "monai_sagan"
 # Where an environment has its Python: a virtual one or conda's, on Windows and elsewhere.
@@ -24,7 +19,6 @@ _PYTHON_VARIABLES = ("PYTHONHOME", "PYTHONPATH", "PYTHONEXECUTABLE", "PYTHONSTAR
 _LIBRARY_VARIABLES = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FRAMEWORK_PATH", "LD_PRELOAD")
 # Slicer's launcher sets it; where it is, the variables above are Slicer's and not the user's.
 _SLICER_HOME = "SLICER_HOME"
-_PROBE = "import importlib.util, monai_sagan; print(monai_sagan.__version__, bool(importlib.util.find_spec('torch')))"
 
 
 class PythonError(ValueError):
@@ -104,43 +98,6 @@ def missing_requirements(path: Path) -> list[str]:
     """
     lines = (line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
     return [line for line in lines if line and not _is_met(line)]
-
-
-def probe(python: ChildPython, timeout_s: float = 60.0) -> str:
-    """The version of monai-sagan that a Python has. It is asked in a process of its own; torch is not imported there.
-
-    Args:
-        python: as one of the functions above gives it.
-        timeout_s: how long to wait for the answer, in seconds.
-
-    Raises:
-        PythonError: if it cannot be started, has no monai-sagan or no torch, or does not answer in time.
-    """
-    with tempfile.TemporaryDirectory(prefix="anomaly-map-") as folder:
-        try:
-            process = start_tree([str(python.python), "-c", _PROBE], Path(folder), python.variables)
-        except OSError as error:
-            raise PythonError(explain_start(error, python.python)) from error
-        try:
-            output, log = process.communicate(timeout=timeout_s)
-        except subprocess.TimeoutExpired as error:
-            raise PythonError(
-                f"{python.python}: this Python did not answer within {timeout_s:g} s; try again, or choose another one."
-            ) from error
-        finally:
-            end_tree(process)
-    answer = re.search(rb"^(\S+) (True|False)\s*$", output, re.MULTILINE)
-    if process.returncode != 0 or answer is None:
-        module = missing_module(log.decode("utf-8", errors="replace"))
-        if module:
-            raise PythonError(explain_missing(module, python.python))
-        raise PythonError(
-            f"{python.python}: this did not answer as a Python with monai-sagan does (exit code {process.returncode}); "
-            "choose another environment."
-        )
-    if answer[2] == b"False":
-        raise PythonError(explain_missing("torch", python.python))
-    return answer[1].decode()
 
 
 def _without_slicer(variables: Mapping[str, str]) -> dict[str, str]:

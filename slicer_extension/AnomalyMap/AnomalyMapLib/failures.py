@@ -6,7 +6,7 @@ import re
 import signal
 from pathlib import Path
 
-__all__ = ["explain_end", "explain_missing", "explain_start", "missing_module"]
+__all__ = ["explain_end", "explain_start"]
 
 _GPU_MEMORY = re.compile(r"CUDA out of memory|CUDA error: out of memory|cudaErrorMemoryAllocation|CUBLAS_STATUS_ALLOC")
 _MEMORY = re.compile(
@@ -15,7 +15,8 @@ _MEMORY = re.compile(
     re.MULTILINE,
 )
 _DISK_FULL = re.compile(r"No space left on device|\[Errno 28\]|not enough space on the disk|Disk quota exceeded")
-_NO_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
+# As an exception says it, and as Python does of the very module that it was to run.
+_NO_MODULE = re.compile(r"(?:ModuleNotFoundError: No module named '|: No module named (?=monai_sagan))([\w.]+)")
 # An exception's line in a traceback. Of exceptions that caused each other, the first one is the cause.
 _EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception)\b.*", re.MULTILINE)
 # What Windows gives as exit code of a program that it ended.
@@ -77,29 +78,15 @@ def explain_end(code: int, log: str, errors: list[str], last_unknown: str, pytho
         return _sentence(errors[-1])
     if _DISK_FULL.search(told):
         return "The disk with the folder for temporary files is full; free some space."
-    if module := missing_module(told):
-        return explain_missing(module, python)
+    if module := _missing_module(told):
+        return f"{python}: {module} is not installed in this Python; install it there, or choose another environment."
     return _explain_code(code, log, last_unknown)
 
 
-def missing_module(log: str) -> str:
+def _missing_module(log: str) -> str:
     """The module that a program could not import, by what it printed; empty if that was not so."""
     missing = _NO_MODULE.search(log)
-    return missing[1].partition(".")[0] if missing else ""
-
-
-def explain_missing(module: str, python: Path) -> str:
-    """That a Python lacks a module.
-
-    Args:
-        module: its name, without what is below it.
-        python: the program.
-
-    Returns:
-        A sentence.
-    """
-    name = module.replace("monai_sagan", "monai-sagan")
-    return f"{python}: {name} is not installed in this Python; install it there, or choose another environment."
+    return missing[1].partition(".")[0].replace("monai_sagan", "monai-sagan") if missing else ""
 
 
 def _explain_code(code: int, log: str, last_unknown: str) -> str:

@@ -12,6 +12,7 @@ __all__ = [
     "opacity_of",
     "set_opacity",
     "set_threshold",
+    "show_background",
     "show_display",
     "show_in_slices",
     "threshold_of",
@@ -107,6 +108,12 @@ def show_in_slices(
             composite.SetForegroundVolumeID(map_node.GetID())
             composite.SetForegroundOpacity(opacity)
             composite.SetCompositing(slicer.vtkMRMLSliceCompositeNode.Alpha)
+
+
+def show_background(input_node: slicer.vtkMRMLVolumeNode) -> None:
+    """Shows the input in all slice views of its scene, and leaves what may lie over it."""
+    for composite in _composites(input_node):
+        composite.SetBackgroundVolumeID(input_node.GetID())
 
 
 def set_threshold(map_node: slicer.vtkMRMLScalarVolumeNode, threshold: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import subprocess
 import tempfile
@@ -204,11 +205,19 @@ class PredictProcess:
         elif kind == "result":
             self._note_result(event)
         elif kind in ("warning", "error") and isinstance(message, str):
+            message = self._without_name(message)
             self._output.add_to_log(f"{kind.capitalize()}: {message}")
             if kind == "error":
                 self._errors.append(message)
         elif kind == "done":
             self._is_told_done = True
+
+    def _without_name(self, message: str) -> str:
+        """What is said of the volume, without the name of its file, which nobody gave it."""
+        before, name, rest = message.partition(f"{self.input_path.name}: ")
+        if not name or not rest or (before and not before.endswith(os.sep)):
+            return message
+        return rest[0].upper() + rest[1:]
 
     def _note_progress(self, when: float, done: Any, total: Any) -> None:
         # JSON may hold NaN, and whole numbers beyond all that can be divided.
@@ -224,7 +233,7 @@ class PredictProcess:
         except ResultError as error:
             self._errors.append(str(error))
             return
-        if result.anomaly_map is None or not result.anomaly_map.is_file():
+        if result.has_map and (result.anomaly_map is None or not result.anomaly_map.is_file()):
             self._errors.append("The result came without its map; try again, and look whether the disk is full.")
             return
         self._result = result

@@ -16,6 +16,7 @@ __all__ = [
     "Peak",
     "ResultError",
     "describe",
+    "percent",
     "read_result",
     "result_from_dict",
     "result_to_json",
@@ -93,6 +94,11 @@ class AnomalyResult:
     bundle: BundleOfResult
     warnings: tuple[str, ...]
     map_threshold: float | None
+
+    @property
+    def has_map(self) -> bool:
+        """Whether a map belongs to it: a classifier that was trained without attention has none, and so no peak."""
+        return self.peak is not None or not self.classes
 
 
 def result_from_dict(values: Mapping[str, Any], anomaly_map: Path | None = None) -> AnomalyResult:
@@ -208,7 +214,7 @@ def _describe_classes(result: AnomalyResult) -> str:
     if not result.classes:
         return ""
     ranked = sorted(result.classes, key=lambda item: -item.probability)
-    told = ", ".join(f"{item.name} {_percent(item.probability)}" for item in ranked)
+    told = ", ".join(f"{item.name} {percent(item.probability)}" for item in ranked)
     return f"Most probable is {ranked[0].name} ({told})." if len(ranked) > 1 else f"{told}."
 
 
@@ -217,7 +223,7 @@ def _describe_score(result: AnomalyResult) -> str:
         return ""
     parts = [f"Score {result.anomaly_score:.3g}."]
     if result.p_value is not None:
-        share = _percent(result.p_value)
+        share = percent(result.p_value)
         parts.append(f"The p-value is {result.p_value:.2g}: of healthy images, {share} score as high or higher.")
     if result.is_anomalous is not None:
         parts.append("Taken as a whole, the image counts as " + ("anomalous." if result.is_anomalous else "healthy."))
@@ -232,33 +238,40 @@ def _describe_score(result: AnomalyResult) -> str:
 def _describe_peak(result: AnomalyResult) -> str:
     peak = result.peak
     if peak is None:
-        return ""
-    value = f"{peak.value:.2g}"
+        return "" if result.has_map else "There is no weight map: this bundle was trained without one."
     map_name = "weight map" if result.classes else "map"
     if peak.value <= 0:
         return f"The {map_name} is zero everywhere."
-    if result.slice_axis is None:
-        column, row = (*peak.voxel, 0, 0)[:2]
-        return f"The {map_name} is highest ({value}) in column {column + 1}, row {row + 1}."
-    number = peak.voxel[result.slice_axis] + 1
-    slices = f"slice {number} of {len(result.slice_scores)}" if result.slice_scores else f"slice {number}"
-    place = f", at {_place(peak.lps_mm)}" if peak.lps_mm else ""
-    return f"The {map_name} is highest ({value}) in {slices}{place}."
+    return f"The {map_name} is highest ({peak.value:.2g}) {_place_of(peak, result)}."
 
 
-def _place(lps_mm: Sequence[float]) -> str:
+def _place_of(peak: Peak, result: AnomalyResult) -> str:
+    """The slice of a volume that was taken apart, and the place; of a picture, column and row."""
+    place = f"at {_in_mm(peak.lps_mm)}" if peak.lps_mm else ""
+    if result.slice_axis is not None:
+        number = peak.voxel[result.slice_axis] + 1
+        slices = f"in slice {number} of {len(result.slice_scores)}" if result.slice_scores else f"in slice {number}"
+        return f"{slices}, {place}" if place else slices
+    if place and len(peak.voxel) == 3:
+        return place
+    column, row = (*peak.voxel, 0, 0)[:2]
+    return f"in column {column + 1}, row {row + 1}"
+
+
+def _in_mm(lps_mm: Sequence[float]) -> str:
     """As slice views tell a place: the side, and how far."""
     sides = ("LR", "PA", "SI")
     return ", ".join(f"{side[value < 0]} {abs(value):.1f} mm" for side, value in zip(sides, lps_mm))
 
 
-def _percent(share: float) -> str:
-    percent = 100 * share
-    if 0 < percent < 0.1:
+def percent(share: float) -> str:
+    """A share, from 0 to 1, for people to read: almost nothing and almost all are not rounded away."""
+    value = 100 * share
+    if 0 < value < 0.1:
         return "less than 0.1 %"
-    if 99.9 < percent < 100:
+    if 99.9 < value < 100:
         return "more than 99.9 %"
-    return f"{percent:.1f} %" if percent < 10 else f"{percent:.0f} %"
+    return f"{value:.1f} %" if value < 10 or 99 < value < 100 else f"{value:.0f} %"
 
 
 # What a field may be. Each takes the field's name for what it says, and its value.

@@ -59,7 +59,7 @@ class ResultScene:
         text = self.holder.GetParameter(_RESULT)
         return result_from_dict(json.loads(text)) if text else None
 
-    def lay(self, result: AnomalyResult, map_path: Path, input_node: slicer.vtkMRMLVolumeNode) -> None:
+    def lay(self, result: AnomalyResult, map_path: Path | None, input_node: slicer.vtkMRMLVolumeNode) -> None:
         """Shows a result, in the place of the one that is shown.
 
         Map, display, table and plot are made new or written over; segment and marker of the earlier result are
@@ -67,42 +67,33 @@ class ResultScene:
 
         Args:
             result: what is shown.
-            map_path: its map.
+            map_path: its map; None for a classifier without one.
             input_node: what it was computed of.
 
         Raises:
             VolumeError: if the map cannot be read, or does not fit the input or the result; the earlier result stays
                 then.
         """
-        new_map = read_map(map_path, input_node)
-        _check_scores(result, new_map, map_path)
+        new_map = None
+        if map_path is not None:
+            new_map = read_map(map_path, input_node)
+            _check_scores(result, new_map, map_path)
         if input_node is self.node("anomalyMap"):
             self._refer("anomalyMap", None)  # somebody wants the map of a map: the first one is a volume like any other
         self._remove("peakMarker")
         self._release_segmentation()
-        name = input_node.GetName()
-        map_node = self._made("anomalyMap", "vtkMRMLScalarVolumeNode")
-        with slicer.util.NodeModify(map_node):
-            map_node.SetName(f"{name} {'weight' if result.classes else 'anomaly'} map")
-            map_node.SetAndObserveImageData(new_map.GetImageData())
-            map_node.CopyOrientation(new_map)
-            map_node.SetNodeReferenceID(_MAP_OF, input_node.GetID())
-            lay_under(map_node, input_node)
         self._refer("inputVolume", input_node)
         self.holder.SetParameter(_RESULT, result_to_json(result))
-        color_node = self._made("colorTable", "vtkMRMLColorTableNode")
-        color_node.SetName("Anomaly map colors")
-        overlay.fill_color_table(color_node)
-        overlay.show_display(map_node, color_node, result.map_threshold)
-        overlay.show_in_slices(input_node, map_node)
-        self._update_rendering()
-        self._lay_scores(result, map_node)
+        if new_map is None:
+            self._remove_nodes()
+            overlay.show_background(input_node)
+        else:
+            self._lay_map(result, new_map, input_node)
 
     def clear(self) -> None:
         """Removes the result from the scene, but for its input and what a user added to the segmentation."""
         self._release_segmentation()
-        for role in reversed(ROLES[1:]):
-            self._remove(role)
+        self._remove_nodes()
         self.holder.SetParameter(_RESULT, "")
 
     @property
@@ -213,6 +204,24 @@ class ResultScene:
             self.jump_to_slice(row)
         return row
 
+    def _lay_map(
+        self, result: AnomalyResult, new_map: slicer.vtkMRMLScalarVolumeNode, input_node: slicer.vtkMRMLVolumeNode
+    ) -> None:
+        map_node = self._made("anomalyMap", "vtkMRMLScalarVolumeNode")
+        with slicer.util.NodeModify(map_node):
+            map_node.SetName(f"{input_node.GetName()} {'weight' if result.classes else 'anomaly'} map")
+            map_node.SetAndObserveImageData(new_map.GetImageData())
+            map_node.CopyOrientation(new_map)
+            map_node.SetNodeReferenceID(_MAP_OF, input_node.GetID())
+            lay_under(map_node, input_node)
+        color_node = self._made("colorTable", "vtkMRMLColorTableNode")
+        color_node.SetName("Anomaly map colors")
+        overlay.fill_color_table(color_node)
+        overlay.show_display(map_node, color_node, _first_threshold(result, map_node))
+        overlay.show_in_slices(input_node, map_node)
+        self._update_rendering()
+        self._lay_scores(result, map_node)
+
     def _lay_scores(self, result: AnomalyResult, map_node: slicer.vtkMRMLScalarVolumeNode) -> None:
         if result.slice_axis is None or not result.slice_scores:
             for role in ("scoreChart", "scoreSeries", "scoreTable"):
@@ -286,6 +295,11 @@ class ResultScene:
         self.holder.SetParameter(role, "")
         self.holder.SetNodeReferenceID(role, node.GetID() if node is not None else None)
 
+    def _remove_nodes(self) -> None:
+        """Removes all that is referred to but the input."""
+        for role in reversed(ROLES[1:]):
+            self._remove(role)
+
     def _remove(self, role: str) -> None:
         node = self.node(role)
         self._refer(role, None)
@@ -301,6 +315,13 @@ class ResultScene:
         for other in attached:
             if other is not None and other.GetScene() is scene:
                 scene.RemoveNode(other)
+
+
+def _first_threshold(result: AnomalyResult, map_node: slicer.vtkMRMLScalarVolumeNode) -> float | None:
+    """What was asked for, if anything. Anomalies are rare; weights are everywhere, and are shown from their half on."""
+    if result.map_threshold is None and result.classes:
+        return map_node.GetImageData().GetScalarRange()[1] / 2 or None
+    return result.map_threshold
 
 
 def _check_scores(result: AnomalyResult, map_node: slicer.vtkMRMLScalarVolumeNode, map_path: Path) -> None:

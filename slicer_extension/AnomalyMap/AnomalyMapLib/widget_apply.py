@@ -65,6 +65,7 @@ class ApplySection:
         if value is not None and value != self._bundle:  # and not from disk whenever a slider moves
             self.bundles.look_at(value)
         self._parameters, self._bundle = parameters, value
+        self._ui.sliceDirectionComboBox.enabled = self.bundles.cuts_slices
         self._show_apply()
 
     def close(self) -> None:
@@ -76,6 +77,10 @@ class ApplySection:
         if self.run.is_running:
             self.run.cancel()
             return
+        with slicer.util.tryWithErrorDisplay(_("The run could not be started.")):  # for what nobody foresaw
+            self._start()
+
+    def _start(self) -> None:
         parameters = self._parameters
         try:
             python = child_python(self._module_folder, self.python.folder)
@@ -87,7 +92,7 @@ class ApplySection:
             parameters.inputVolume,
             self.bundles.bundle.path,
             device=parameters.device,
-            slice_direction=parameters.sliceDirection.value,
+            slice_direction=parameters.sliceDirection.value if self.bundles.cuts_slices else None,
         )
 
     def _show_run(self) -> None:

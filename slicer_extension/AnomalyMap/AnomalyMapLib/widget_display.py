@@ -76,7 +76,8 @@ class DisplaySync:
         scene, parameters = self._scene, self._parameters
         if map_of(scene) is None or scene.holder.GetScene().IsBatchProcessing():
             return
-        shown = {"threshold": scene.threshold, "opacity": scene.opacity, "rendering": scene.rendering}
+        # The module Volumes has thresholds below 0 too, where no map has anything.
+        shown = {"threshold": max(scene.threshold, 0.0), "opacity": scene.opacity, "rendering": scene.rendering}
         with slicer.util.NodeModify(parameters):
             for name, value in shown.items():
                 if value is not None and value != parameters.getValue(name):

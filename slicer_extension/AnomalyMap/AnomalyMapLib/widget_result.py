@@ -8,7 +8,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from .results import AnomalyResult, ResultError, describe
+from .results import AnomalyResult, ResultError, describe, percent
 from .scene import ResultScene
 from .volumes import VolumeError
 from .widget_display import map_of
@@ -74,7 +74,7 @@ class ResultView:
         table.setRowCount(len(classes))
         for row, item in enumerate(sorted(classes, key=lambda item: -item.probability)):
             table.setItem(row, 0, qt.QTableWidgetItem(item.name))
-            table.setItem(row, 1, qt.QTableWidgetItem(f"{100 * item.probability:.1f} %"))
+            table.setItem(row, 1, qt.QTableWidgetItem(percent(item.probability)))
 
     def _show_slices(self, table_node: slicer.vtkMRMLTableNode | None) -> None:
         view = self._ui.scoreTableView

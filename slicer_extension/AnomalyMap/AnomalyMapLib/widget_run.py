@@ -130,5 +130,8 @@ class Run:
                 self._on_result(self._process.result, self._input_node)
         except (ResultError, VolumeError) as error:
             self._problem = str(error)
+        except Exception:
+            self._problem = _("The result could not be shown; Slicer's Python console has the details.")
+            raise
         finally:
             self.close()
