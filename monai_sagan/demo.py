@@ -9,9 +9,12 @@ from typing import Any
 from monai_sagan.data import write_phantom, write_phantom_volumes
 from monai_sagan.progress import ProgressKind
 from monai_sagan.report import draw_volume
-from monai_sagan.workflows import evaluate, predict, train
+from monai_sagan.workflows import calibrate, evaluate, predict, train
 
 __all__ = ["DEMO_SETTINGS", "run_demo"]
+
+# A fifth of them is set aside to calibrate with.
+_NUM_HEALTHY = 200
 
 # Chosen on the phantom with another seed. The critic has to be strong from the first steps on, since there are few.
 DEMO_SETTINGS = {
@@ -24,7 +27,7 @@ DEMO_SETTINGS = {
 
 
 def run_demo(output: Path, *, device: str = "auto", progress: ProgressKind = "bar") -> dict[str, Any]:
-    """Makes phantoms, trains on images, evaluates on images and on volumes, and maps a volume.
+    """Makes phantoms, trains on images, calibrates, evaluates on images and on volumes, and maps a volume.
 
     Run again, it keeps the phantoms, goes on with a training that was interrupted, and makes the results again.
 
@@ -38,10 +41,12 @@ def run_demo(output: Path, *, device: str = "auto", progress: ProgressKind = "ba
         The metrics of the evaluation on images, and, as ``volumes``, on volumes.
     """
     data, volumes, bundle = output / "data", output / "data_volumes", output / "bundle"
-    write_phantom(data)
+    write_phantom(data, num_healthy=_NUM_HEALTHY)
     write_phantom_volumes(volumes)
     settings = {} if (bundle / "configs").is_dir() else DEMO_SETTINGS
     train("sagan_anomaly_detection", data, bundle, overrides=settings, resume=True, device=device, progress=progress)
+    for healthy in (data, volumes):
+        calibrate(bundle, healthy, device=device, progress=progress)
     metrics = evaluate(bundle, data, output / "evaluation", device=device, progress=progress)
     of_volumes = evaluate(bundle, volumes, output / "evaluation_volumes", device=device, progress=progress)
     volume = data / "volumes" / "phantom_lesion.nii.gz"

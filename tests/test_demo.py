@@ -25,7 +25,8 @@ MADE = (
 
 @pytest.fixture
 def a_short_demo(monkeypatch: pytest.MonkeyPatch) -> None:
-    few = partial(write_phantom, num_healthy=16, num_unlabeled=16, num_test=6)
+    monkeypatch.setattr(demo, "_NUM_HEALTHY", 20)
+    few = partial(write_phantom, num_unlabeled=16, num_test=6)
     monkeypatch.setattr(demo, "write_phantom", few)
     few_volumes = partial(write_phantom_volumes, num_healthy=2, num_unlabeled=2, num_test=3, size=(32, 32, 8))
     monkeypatch.setattr(demo, "write_phantom_volumes", few_volumes)
@@ -38,6 +39,8 @@ def test_it_makes_everything_and_may_be_run_again(a_short_demo: None, tmp_path: 
     assert {name for name in MADE if (tmp_path / name).stat().st_size > 0} == set(MADE)
     assert (metrics["num_healthy"], metrics["num_anomalous"], metrics["num_outlined"]) == (6, 6, 6)
     of_volumes = metrics["volumes"]
+    result = json.loads((tmp_path / "volume" / "phantom_lesion_anomaly.json").read_text())
+    assert result["p_value"] in (1 / 3, 2 / 3, 1.0)  # of two healthy volumes
     assert (of_volumes["num_healthy"], of_volumes["num_anomalous"], of_volumes["num_outlined"]) == (3, 3, 3)
 
     weights = (tmp_path / "bundle" / "models" / "model.pt").read_bytes()

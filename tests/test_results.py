@@ -162,6 +162,7 @@ class TestSave:
             "is_anomalous": None,
             "slice_axis": 2,
             "slice_scores": [0.0, 0.0, 0.25, 0.0],
+            "slice_p_values": [],
             "peak": peak_of(a_case()["anomaly_map"]),
             "warnings": [],
             "input_sha256": hashlib.sha256().hexdigest(),
@@ -169,6 +170,12 @@ class TestSave:
             "settings": {"map_threshold": None, "slice_direction": "axial"},
         }
         assert case["result"] == {**result, "anomaly_map": str(tmp_path / "case_anomaly.nii.gz")}
+
+    def test_a_calibrated_case(self, tmp_path: Path) -> None:
+        known = {"p_value": 0.02, "threshold": 0.2, "is_anomalous": True, "slice_p_values": [None, None, 0.02, None]}
+        case = SaveResultd(tmp_path, BUNDLE)({**a_case(), **known, "warnings": ["A sentence."]})
+        assert {key: case["result"][key] for key in known} == known
+        assert case["result"]["warnings"] == ["A sentence."]
 
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux's device that is always full")
     @pytest.mark.parametrize("ending", [".nii.gz", ".nii"])

@@ -161,7 +161,11 @@ def test_a_checkpoint_holds_what_the_weights_file_holds(uninterrupted: Path) -> 
     assert list(state["generator"]) == list(weights)
     assert all(torch.equal(state["generator"][name], tensor) for name, tensor in weights.items())
     assert state["engine"]["epoch"] == EPOCHS
-    assert sorted(path.name for path in (uninterrupted / "models").iterdir()) == ["model.pt", "training_state.pt"]
+    assert sorted(path.name for path in (uninterrupted / "models").iterdir()) == [
+        "model.pt",
+        "trained_on.txt",
+        "training_state.pt",
+    ]
 
 
 def test_a_finished_training_that_is_resumed_stays_as_it_is(
