@@ -5,6 +5,7 @@ Source: Xu et al., arXiv 2007.15897; the division into repetitions and the test 
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import os
@@ -166,6 +167,7 @@ def _run(trial: _Trial, data: Path, overrides: Mapping[str, Any], device: str) -
     overrides = {} if is_begun else settings
     train(_BUNDLE, data, trial.bundle, overrides=overrides, resume=True, device=device, progress="none")
     evaluate(trial.bundle, data, trial.evaluation, device=device, progress="none")
+    gc.collect()  # engines and their handlers refer to each other, and so keep a training's network in memory
 
 
 def _write(
