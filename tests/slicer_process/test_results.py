@@ -183,7 +183,19 @@ class TestDescription:
             "Score 0.0432. The p-value is 0.012: of healthy images, 1.2 % score as high or higher. Taken as a whole, "
             "the image counts as anomalous."
         )
-        assert describe(replace(result, is_anomalous=False)).endswith("the image counts as healthy.")
+        assert describe(replace(result, is_anomalous=False)).endswith("it is not unusual for a healthy one.")
+
+    def test_slices_that_stand_out(self) -> None:
+        result = result_from_dict(
+            a_volume(p_value=0.06, peak=None, slice_scores=[0, 0.1, 0.2, 0.1], slice_p_values=[None, 0.03, 0.05, 0.5])
+        )
+        assert result.slice_p_values == (None, 0.03, 0.05, 0.5)
+        assert result_from_dict(json.loads(result_to_json(result))).slice_p_values == result.slice_p_values
+        assert describe(result).endswith(
+            "2 of 3 slices have a p-value of 0.05 or less, each beside its like; by chance it would be 0.15."
+        )
+        assert "1 slice has a p-value" in describe(replace(result, slice_p_values=(None, 0.03, 0.2, 0.5)))
+        assert "slice" not in describe(replace(result, slice_p_values=(None, 0.3, 0.2, 0.5)))
 
     def test_a_classifier(self) -> None:
         assert describe(result_from_dict(a_classification())) == (

@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 _SCHEMA = "1"
+_LOW_P_VALUE = 0.05
 _MAP_ENDINGS = (".nrrd", ".nii.gz", ".nii", ".mha")
 _JSON_ENDING = "_anomaly.json"
 _T = TypeVar("_T")
@@ -79,6 +80,7 @@ class AnomalyResult:
         bundle: what made it.
         warnings: sentences.
         map_threshold: from where on the map counts as anomalous, as it was asked for.
+        slice_p_values: one a slice, None for background; empty unless the bundle is calibrated with volumes.
     """
 
     anomaly_map: Path | None
@@ -94,6 +96,7 @@ class AnomalyResult:
     bundle: BundleOfResult
     warnings: tuple[str, ...]
     map_threshold: float | None
+    slice_p_values: tuple[float | None, ...] = ()
 
     @property
     def has_map(self) -> bool:
@@ -136,6 +139,7 @@ def result_from_dict(values: Mapping[str, Any], anomaly_map: Path | None = None)
         bundle=_field(values, "bundle", _bundle),
         warnings=_optional(values, "warnings", _sentences) or (),
         map_threshold=_optional(_optional(values, "settings", _mapping) or {}, "map_threshold", _number),
+        slice_p_values=_optional(values, "slice_p_values", _numbers_or_none) or (),
     )
 
 
@@ -193,6 +197,7 @@ def result_to_json(result: AnomalyResult) -> str:
         "bundle": {"name": result.bundle.name, "version": result.bundle.version},
         "warnings": result.warnings,
         "settings": {"map_threshold": result.map_threshold},
+        "slice_p_values": result.slice_p_values,
     }
     return json.dumps(values)
 
@@ -226,13 +231,28 @@ def _describe_score(result: AnomalyResult) -> str:
         share = percent(result.p_value)
         parts.append(f"The p-value is {result.p_value:.2g}: of healthy images, {share} score as high or higher.")
     if result.is_anomalous is not None:
-        parts.append("Taken as a whole, the image counts as " + ("anomalous." if result.is_anomalous else "healthy."))
+        found = "the image counts as anomalous." if result.is_anomalous else "it is not unusual for a healthy one."
+        parts.append(f"Taken as a whole, {found}")
+    parts.append(_describe_slices(result))
     if result.p_value is None and result.is_anomalous is None:
         parts.append(
             "This bundle is not calibrated: the score only means something beside those of other images by the same "
             "bundle."
         )
-    return " ".join(parts)
+    return " ".join(part for part in parts if part)
+
+
+def _describe_slices(result: AnomalyResult) -> str:
+    """How many slices stand out, beside how many would by chance."""
+    p_values = [p_value for p_value in result.slice_p_values if p_value is not None]
+    low = sum(p_value <= _LOW_P_VALUE for p_value in p_values)
+    if not low:
+        return ""
+    slices = "1 slice has" if low == 1 else f"{low} of {len(p_values)} slices have"
+    by_chance = _LOW_P_VALUE * len(p_values)
+    return (
+        f"{slices} a p-value of {_LOW_P_VALUE:g} or less, each beside its like; by chance it would be {by_chance:.2g}."
+    )
 
 
 def _describe_peak(result: AnomalyResult) -> str:
@@ -317,6 +337,10 @@ def _index(name: str, value: Any) -> int:
 
 def _numbers(name: str, value: Any) -> tuple[float, ...]:
     return tuple(_number(name, item) for item in _items(name, value))
+
+
+def _numbers_or_none(name: str, value: Any) -> tuple[float | None, ...]:
+    return tuple(None if item is None else _number(name, item) for item in _items(name, value))
 
 
 def _sentences(name: str, value: Any) -> tuple[str, ...]:
