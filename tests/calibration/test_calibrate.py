@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from monai_sagan.calibration import (
     conformal_p_value,
     conformal_threshold,
     describe_calibration,
+    false_positive_rate,
     read_calibration,
     write_calibration,
 )
@@ -101,31 +102,42 @@ class TestPictures:
 class TestHonesty:
     """On scores of a network, not of a formula: any function of an image will do, here random weights."""
 
-    @pytest.fixture(scope="class")
-    def scores(self, tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
+    @pytest.fixture(scope="class", params=["phantom", "chest_xray"])
+    def scores(
+        self, request: pytest.FixtureRequest, tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory
+    ) -> np.ndarray:
         root = tmp_path_factory.mktemp("many")
-        write_phantom(root / "data", seed=9, num_healthy=300, num_unlabeled=2, num_test=1, size=(32, 32))
+        if request.param == "phantom":
+            write_phantom(root / "data", seed=9, num_healthy=300, num_unlabeled=2, num_test=1, size=(32, 32))
+            data = root / "data"
+        else:
+            data = request.getfixturevalue("shared") / "data" / "chest_xray"
         bundle = shutil.copytree(tiny_bundle, root / "bundle")
-        return np.array(workflows.calibrate(bundle, root / "data", progress="none").image_scores)
+        return np.array(workflows.calibrate(bundle, data, progress="none").image_scores)
 
     def test_p_values_of_healthy_images_are_uniform(self, scores: np.ndarray) -> None:
         rejected = 0
-        for split in range(20):
-            order = np.random.default_rng(split).permutation(300)
-            p_values = [conformal_p_value(score, scores[order[:200]]) for score in scores[order[200:]]]
-            rejected += kstest(p_values, "uniform").pvalue < 0.01
+        for healthy, new in splits(scores):
+            rejected += kstest([conformal_p_value(score, healthy) for score in new], "uniform").pvalue < 0.01
         # Each of 20 splits is rejected with a chance of 1%, a little more as p-values come in steps.
         assert rejected <= 2
 
     def test_the_false_positive_rate_is_as_promised(self, scores: np.ndarray) -> None:
         inside = 0
-        for split in range(20):
-            order = np.random.default_rng(split).permutation(300)
-            threshold = conformal_threshold(scores[order[:200]], 0.05)
-            count = int((scores[order[200:]] > threshold).sum())
-            # Within what 100 images with a rate of 5% give, and the spread of the threshold itself.
-            inside += binom.ppf(0.005, 100, 0.02) <= count <= binom.ppf(0.995, 100, 0.09)
+        for healthy, new in splits(scores):
+            count = int((new > conformal_threshold(healthy, 0.05)).sum())
+            # Within what so many images give at the ends of the interval in which the threshold's own rate lies.
+            rate = false_positive_rate(len(healthy), 0.05, confidence=0.99)
+            inside += binom.ppf(0.005, len(new), rate.low) <= count <= binom.ppf(0.995, len(new), rate.high)
         assert inside >= 19
+
+
+def splits(scores: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Twenty times, two thirds to calibrate with and the rest as new images."""
+    for seed in range(20):
+        order = np.random.default_rng(seed).permutation(len(scores))
+        first = 2 * len(scores) // 3
+        yield scores[order[:first]], scores[order[first:]]
 
 
 class TestVolumes:
