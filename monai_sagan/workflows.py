@@ -105,6 +105,11 @@ def calibrate(
         UserError: if something that the user gave cannot be used.
     """
     root = find_bundle(bundle)
+    if not Path(bundle).is_dir():
+        raise UserError(
+            f"{bundle}: this bundle ships with the package and stays as it is; train one of your own and calibrate "
+            "that, or a copy of its folder."
+        )
     require_weights(root)
     workflow = run_bundle(
         root,

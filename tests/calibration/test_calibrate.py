@@ -243,6 +243,15 @@ class TestBroken:
             workflows.calibrate(bundle, healthy, false_positive_rate=1.5, progress="none")
         assert "false_positive_rate must lie between 0 and 1, not 1.5" in explain(caught.value)
 
+    def test_one_that_ships_stays_as_it_is(
+        self, healthy: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        before = (find_bundle(NAME) / CALIBRATION).read_bytes()
+        with pytest.raises(UserError, match="this bundle ships with the package and stays as it is; train one of"):
+            workflows.calibrate(NAME, healthy, progress="none")
+        assert (find_bundle(NAME) / CALIBRATION).read_bytes() == before
+
     def test_one_bad_image_is_left_out(self, bundle: Path, healthy: Path, tmp_path: Path) -> None:
         data = Path(shutil.copytree(healthy, tmp_path / "data"))
         (data / "images" / "healthy_0000.png").write_bytes(b"no picture")
