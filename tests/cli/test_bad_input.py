@@ -324,7 +324,11 @@ class TestFullDisk:
         assert outcome.sentence == f"{tmp_path / 'x' / 'models' / 'training_state.pt'}: {DISK_IS_FULL}"
         state = torch.load(tmp_path / "x" / "models" / "training_state.pt", weights_only=True)
         assert state["engine"]["epoch"] == 1
-        assert sorted(path.name for path in (tmp_path / "x" / "models").iterdir()) == ["model.pt", "training_state.pt"]
+        assert sorted(path.name for path in (tmp_path / "x" / "models").iterdir()) == [
+            "model.pt",
+            "trained_on.txt",
+            "training_state.pt",
+        ]
 
     def test_in_a_process_of_its_own(self, tiny_bundle: Path, a_volume: Callable, tmp_path: Path) -> None:
         """The sentence, as a shell's ``ulimit -f`` brings it about."""
