@@ -26,7 +26,7 @@ from monai_sagan.networks import GlobalAttentionClassifier, GlobalSpatialAttenti
 RESULTS = Path(__file__).resolve().parent / "results"
 SIZE = [64, 64]
 BATCH = 32
-NETWORKS: dict[str, dict[str, float]] = {"resnet18": {}, "resnet10": {"widen_factor": 0.25}}
+NETWORKS: dict[str, dict[str, float]] = {"resnet50": {}, "resnet18": {}, "resnet10": {"widen_factor": 0.25}}
 SOURCES = ("batch", "bank", "statistics")
 
 
