@@ -73,7 +73,6 @@ class CalibrationWriter:
         )
         write_calibration(self.bundle_root, calibration)
         engine.state.metrics["calibration"] = calibration
-        engine.state.metrics["failed"] = self.failed
 
     def _former(self) -> Calibration:
         """What is known already, and still holds."""

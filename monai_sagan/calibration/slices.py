@@ -24,17 +24,15 @@ def slice_p_values(
         healthy_slice_scores: the same of healthy volumes that were not trained on.
 
     Returns:
-        One number a slice, in [1 / (n + 1), 1] for n healthy volumes; None for background.
-
-    Raises:
-        ValueError: if there is no healthy volume.
+        One number a slice, in [1 / (n + 1), 1] for n healthy volumes that show more than background;
+        None for background, and where there is no such healthy volume.
     """
-    like = [_shown(scores) for scores in healthy_slice_scores]
+    like = [scores for scores in map(_shown, healthy_slice_scores) if scores.size]
     shown = np.flatnonzero(np.asarray(slice_scores) > 0)
     p_values: list[float | None] = [None] * len(slice_scores)
-    for number in shown:
+    for number in shown if like else ():
         share = (number - shown[0]) / max(1, shown[-1] - shown[0])
-        healthy = [scores[round(share * (len(scores) - 1))] for scores in like if len(scores)]
+        healthy = [scores[round(share * (len(scores) - 1))] for scores in like]
         p_values[number] = conformal_p_value(slice_scores[int(number)], healthy)
     return p_values
 

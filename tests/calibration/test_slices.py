@@ -38,6 +38,10 @@ def test_of_healthy_volumes_they_are_uniform_at_each_place() -> None:
         assert kstest(p_values[:, place], "uniform").pvalue > 0.001  # of eleven
 
 
-def test_without_healthy_volumes() -> None:
-    with pytest.raises(ValueError, match="no healthy image"):
-        slice_p_values([0.1], [])
+def test_healthy_volumes_of_background_alone_are_no_volumes() -> None:
+    assert slice_p_values([0.3], [[0.0, 0.0], [0.2]]) == [0.5]
+
+
+@pytest.mark.parametrize("healthy", [[], [[0.0, 0.0]]])
+def test_without_healthy_volumes_that_show_something(healthy: list[list[float]]) -> None:
+    assert slice_p_values([0.1], healthy) == [None]
