@@ -4,6 +4,7 @@ from monai_sagan.transforms.anomaly import AnomalyScore, AnomalyScored
 from monai_sagan.transforms.classification import ClassProbabilitiesd
 from monai_sagan.transforms.foreground import has_foreground
 from monai_sagan.transforms.greyscale import Greyscale, Greyscaled
+from monai_sagan.transforms.image_features import image_features
 from monai_sagan.transforms.intensity import ScaleToNetworkRange, ScaleToNetworkRanged
 from monai_sagan.transforms.network_samples import NetworkSamples, NetworkSamplesd
 from monai_sagan.transforms.pseudo_anomaly import RandPseudoAnomaly, RandPseudoAnomalyd
@@ -30,5 +31,6 @@ __all__ = [
     "check_slice_direction",
     "find_slice_axis",
     "has_foreground",
+    "image_features",
     "resize",
 ]
