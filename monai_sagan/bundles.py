@@ -22,7 +22,12 @@ from monai_sagan.errors import UserError
 from monai_sagan.files import save_tensors, write_whole_folder
 
 __all__ = [
+    "CALIBRATED_WITH",
     "CALIBRATION",
+    "CALIBRATION_MAPS",
+    "CONTRAST",
+    "FAMILIARITY",
+    "SELECTION",
     "WEIGHTS",
     "derive_bundle",
     "describe_bundle",
@@ -35,7 +40,13 @@ __all__ = [
 ]
 
 WEIGHTS = Path("models") / "model.pt"
+# What is trained besides, by healthy against unlabelled images, and what tells strangers; not every bundle has them.
+CONTRAST = Path("models") / "contrast.pt"
+FAMILIARITY = Path("models") / "familiarity.pt"
+SELECTION = Path("models") / "selection.json"
 CALIBRATION = Path("models") / "calibration.json"
+CALIBRATION_MAPS = Path("models") / "calibration_maps.pt"
+CALIBRATED_WITH = Path("models") / "calibrated_with.txt"
 _METADATA = Path("configs") / "metadata.json"
 # The config that defines network and preparation; the others take these from it by MONAI's macros.
 _BASE_CONFIG = "inference"
@@ -120,9 +131,17 @@ def weights_sha256(bundle_root: str | Path) -> str | None:
 
     Args:
         bundle_root: the bundle's folder.
+
+    Returns:
+        Of the network's file; of all files of weights together, where there are more.
     """
-    weights = Path(bundle_root) / WEIGHTS
-    return hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else None
+    files = [Path(bundle_root) / name for name in (WEIGHTS, CONTRAST, FAMILIARITY)]
+    if not files[0].is_file():
+        return None
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes() if file.is_file() else b"")
+    return digest.hexdigest()
 
 
 def derive_bundle(

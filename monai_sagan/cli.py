@@ -39,6 +39,9 @@ class SliceDirection(str, Enum):
     sagittal = "sagittal"
 
 
+# Of a comparison's table, as many as a terminal is wide: method, AUC, its interval, difference and p.
+_SHOWN_COLUMNS = 5
+
 BundleArgument = Annotated[str, typer.Argument(help="A bundle's folder, or the name of one that ships.")]
 DataOption = Annotated[
     Path, typer.Option("--data", help="A data set's folder (with data.json; for a classifier, of labelled images).")
@@ -162,6 +165,10 @@ def predict(
     keep_patient_data: Annotated[
         bool, typer.Option("--keep-patient-data", help="Tell in the JSON who the patient of a DICOM image is.")
     ] = False,
+    judge_strangers: Annotated[
+        bool,
+        typer.Option("--judge-strangers", help="Give p-values of images unlike those the bundle was made for, too."),
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Make results again that are there already; else they are skipped.")
     ] = False,
@@ -182,6 +189,7 @@ def predict(
         save_dicom=save_dicom,
         map_threshold=map_threshold,
         keep_patient_data=keep_patient_data,
+        judge_strangers=judge_strangers,
         overwrite=overwrite,
         device=device,
         progress=progress.value,
@@ -220,6 +228,55 @@ def view(
     viewer.serve(host, port, not no_browser, lambda address: typer.echo(f"Viewer, until Ctrl-C: {address}"))
 
 
+@app.command()
+def compare(
+    data: Annotated[Path, typer.Option("--data", help="A data set's folder, with labelled test images.")],
+    output: Annotated[Path, typer.Option(help="Folder for the trainings, the table and the picture.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE", help="Settings for the methods whose bundles have them."),
+    ] = None,
+    methods: Annotated[
+        str,
+        typer.Option(
+            help="With commas between: sagan, sagan-published, residual, classifier, autoencoder, variational, "
+            "denoising. The first is compared with each of the others."
+        ),
+    ] = "sagan,sagan-published,classifier,autoencoder,variational,denoising",
+    seeds: Annotated[int, typer.Option(help="Repetitions.")] = 5,
+    minutes: Annotated[float, typer.Option(help="Of training, for each method and seed.")] = 4.0,
+    anomaly_ratios: Annotated[
+        str, typer.Option(help="Shares of anomalous images in the unlabelled set to repeat all with: 0,0.2,...")
+    ] = "",
+    device: DeviceOption = "auto",
+    progress: ProgressOption = ProgressChoice.bar,
+) -> None:
+    """Train methods of anomaly detection for the same time, and compare them; goes on where it was interrupted."""
+    from monai_sagan.comparison import HEADINGS, compare_detection, detection_rows
+
+    comparison = compare_detection(
+        data,
+        output,
+        _parts(methods),
+        num_seeds=seeds,
+        minutes=minutes,
+        anomaly_ratios=_numbers("--anomaly-ratios", anomaly_ratios),
+        overrides=_parse_settings(settings or []),
+        device=device,
+        progress=progress.value,
+    )
+    if comparison is None or progress is ProgressChoice.json:
+        return
+    for result in comparison["results"]:
+        ratio = result["anomaly_ratio"]
+        title = None if ratio is None else f"Anomaly ratio {ratio:g}"
+        table = Table(*HEADINGS[:_SHOWN_COLUMNS], title=title, title_justify="left")
+        for row in detection_rows(result["methods"]):
+            table.add_row(*row[:_SHOWN_COLUMNS])
+        Console().print(table)
+    typer.echo(f"Table: {output / 'comparison.md'}")
+
+
 @app.command("compare-attention")
 def compare_attention(
     data: Annotated[Path, typer.Option("--data", help="A folder of labelled images.")],
@@ -241,7 +298,7 @@ def compare_attention(
     comparison = compare_attention(
         data,
         output,
-        [name.strip() for name in backbones.split(",") if name.strip()],
+        _parts(backbones),
         num_seeds=seeds,
         source=source,  # type: ignore[arg-type]
         overrides=_parse_settings(settings or []),
@@ -267,6 +324,17 @@ def import_checkpoint(
 
     workflows.import_checkpoint(checkpoint, target)
     typer.echo(f"Bundle: {target}")
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _numbers(option: str, text: str) -> list[float]:
+    try:
+        return [float(part) for part in _parts(text)]
+    except ValueError as error:
+        raise UserError(f"{option} {text}: give numbers with commas between, such as 0,0.5,1.") from error
 
 
 def _parse_settings(settings: list[str]) -> dict[str, Any]:

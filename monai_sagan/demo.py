@@ -20,6 +20,7 @@ _NUM_HEALTHY = 200
 DEMO_SETTINGS = {
     "critic_steps": 400,
     "critic_base_channels": 24,
+    "contrast_steps": 80,
     "learning_rate": 2e-4,
     "identity_weight": 10.0,
     "restoration_weight": 10.0,

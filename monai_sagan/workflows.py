@@ -166,6 +166,7 @@ def predict(
     save_dicom: bool = False,
     map_threshold: float | None = None,
     keep_patient_data: bool = False,
+    judge_strangers: bool = False,
     overwrite: bool = False,
     device: str = "auto",
     progress: ProgressKind = "bar",
@@ -184,6 +185,7 @@ def predict(
         save_dicom: whether to write DICOM objects too.
         map_threshold: what lies above it in the map is the DICOM segmentation; None for none.
         keep_patient_data: whether the JSON tells who the patient of a DICOM image is.
+        judge_strangers: whether images unlike those that the bundle was made for have p-values all the same.
         overwrite: whether results that are there are made again.
         device: "auto", "cpu" or a CUDA device.
         progress: how to tell how far it is.
@@ -210,6 +212,7 @@ def predict(
             save_restored=save_restored,
             save_dicom=save_dicom,
             map_threshold=map_threshold,
+            judge_strangers=judge_strangers,
             slice_direction=slice_direction,
         ),
         **_device(device),

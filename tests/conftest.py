@@ -32,7 +32,10 @@ TINY_SETTINGS = {
     "critic_base_channels": 2,
     "batch_size": 8,
     "critic_steps": 4,
+    "contrast_networks": 0,
+    "contrast_trees": 0,
     "calibration_share": 0.0,
+    "selection_share": 0.0,
 }
 
 # A turn about three axes with anisotropic voxels, in millimetres, RAS.

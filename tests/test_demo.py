@@ -25,12 +25,13 @@ MADE = (
 
 @pytest.fixture
 def a_short_demo(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "_NUM_HEALTHY", 20)
+    monkeypatch.setattr(demo, "_NUM_HEALTHY", 25)  # a fifth and a tenth of which are set aside
     few = partial(write_phantom, num_unlabeled=16, num_test=6)
     monkeypatch.setattr(demo, "write_phantom", few)
     few_volumes = partial(write_phantom_volumes, num_healthy=2, num_unlabeled=2, num_test=3, size=(32, 32, 8))
     monkeypatch.setattr(demo, "write_phantom_volumes", few_volumes)
     short = {"critic_steps": 2, "base_channels": 2, "num_res_blocks": 0, "critic_base_channels": 2}
+    short |= {"contrast_networks": 2, "contrast_steps": 2, "contrast_trees": 5}
     monkeypatch.setattr(demo, "DEMO_SETTINGS", demo.DEMO_SETTINGS | short)
 
 

@@ -157,25 +157,50 @@ class TestSave:
             "schema_version": RESULT_SCHEMA_VERSION,
             "input": "case.nii.gz",
             "anomaly_score": 0.25,
+            "score_kind": "residual",
             "p_value": None,
             "threshold": None,
+            "false_positive_rate": None,
             "is_anomalous": None,
             "slice_axis": 2,
             "slice_scores": [0.0, 0.0, 0.25, 0.0],
             "slice_p_values": [],
-            "peak": peak_of(a_case()["anomaly_map"]),
+            "peak": peak_of(a_case()["anomaly_map"]) | {"deviation": None},
+            "findings": None,
+            "is_stranger": None,
+            "stranger_p_value": None,
+            "stranger_reasons": [],
             "warnings": [],
             "input_sha256": hashlib.sha256().hexdigest(),
             "bundle": BUNDLE,
             "settings": {"map_threshold": None, "slice_direction": "axial"},
         }
-        assert case["result"] == {**result, "anomaly_map": str(tmp_path / "case_anomaly.nii.gz")}
+        paths = {"anomaly_map": str(tmp_path / "case_anomaly.nii.gz"), "deviation_map": None, "findings_map": None}
+        assert case["result"] == result | paths
 
     def test_a_calibrated_case(self, tmp_path: Path) -> None:
         known = {"p_value": 0.02, "threshold": 0.2, "is_anomalous": True, "slice_p_values": [None, None, 0.02, None]}
         case = SaveResultd(tmp_path, BUNDLE)({**a_case(), **known, "warnings": ["A sentence."]})
         assert {key: case["result"][key] for key in known} == known
         assert case["result"]["warnings"] == ["A sentence."]
+
+    def test_what_stands_out(self, tmp_path: Path) -> None:
+        """The peak is that of the deviation from healthy images, and findings have places in millimetres."""
+        case = a_case()
+        deviation, labels = torch.zeros_like(case["anomaly_map"]), torch.zeros_like(case["anomaly_map"]).short()
+        deviation[0, 3, 2, 1], labels[0, 3, 2, 1] = 7.0, 1
+        found = {"label": 1, "voxel": [3, 2, 1], "deviation": 7.0, "num_voxels": 1, "p_value": 0.02}
+        maps = {"deviation_map": deviation, "findings_map": labels, "findings": [found]}
+        result = SaveResultd(tmp_path, BUNDLE)(case | maps)["result"]
+        place = write_volume(tmp_path / "volume.nrrd").TransformIndexToPhysicalPoint((3, 2, 1))
+        assert result["peak"]["voxel"] == [3, 2, 1]
+        assert (result["peak"]["value"], result["peak"]["deviation"]) == (float(case["anomaly_map"][0, 3, 2, 1]), 7.0)
+        for lps in (result["peak"]["lps_mm"], result["findings"][0]["lps_mm"]):
+            assert lps == pytest.approx(place, abs=1e-9)  # both compute in 64 bits
+        assert sitk.GetArrayFromImage(sitk.ReadImage(result["deviation_map"]))[1, 2, 3] == 7.0
+        written = sitk.ReadImage(result["findings_map"])
+        assert written.GetPixelIDTypeAsString() == "16-bit signed integer"
+        assert sitk.GetArrayFromImage(written).sum() == 1
 
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux's device that is always full")
     @pytest.mark.parametrize("ending", [".nii.gz", ".nii"])

@@ -8,8 +8,9 @@ from monai_sagan.calibration.conformal import (
     smallest_p_value,
 )
 from monai_sagan.calibration.describe import describe_calibration
-from monai_sagan.calibration.false_discovery import false_discovery_mask
+from monai_sagan.calibration.deviation import DeviationMapd
 from monai_sagan.calibration.handler import CalibrationWriter
+from monai_sagan.calibration.pixel_scale import MapOfHealthy, PixelScale, fit_pixel_scale
 from monai_sagan.calibration.slices import slice_p_values
 from monai_sagan.calibration.store import Calibration, read_calibration, write_calibration
 from monai_sagan.calibration.transform import CompareWithHealthyd
@@ -18,12 +19,15 @@ __all__ = [
     "Calibration",
     "CalibrationWriter",
     "CompareWithHealthyd",
+    "DeviationMapd",
     "FalsePositiveRate",
+    "MapOfHealthy",
+    "PixelScale",
     "conformal_p_value",
     "conformal_threshold",
     "describe_calibration",
-    "false_discovery_mask",
     "false_positive_rate",
+    "fit_pixel_scale",
     "read_calibration",
     "slice_p_values",
     "smallest_p_value",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 
 from monai_sagan.calibration.conformal import conformal_threshold, false_positive_rate, smallest_p_value
+from monai_sagan.calibration.pixel_scale import PixelScale
 from monai_sagan.calibration.store import Calibration
+from monai_sagan.calibration.transform import STRANGER_RATE
 
 __all__ = ["describe_calibration"]
 
@@ -20,9 +22,11 @@ def describe_calibration(calibration: Calibration) -> list[str]:
         Sentences.
     """
     sentences = []
-    for kind, scores in (("pictures", calibration.image_scores), ("volumes", calibration.volume_scores)):
-        if scores:
+    for kind, of_volumes in (("pictures", False), ("volumes", True)):
+        if scores := calibration.scores(of_volumes=of_volumes):
             sentences += [_promise(kind, scores, calibration.rate)]
+            sentences += _of_maps(kind, calibration.scale(of_volumes=of_volumes), calibration.rate)
+            sentences += _of_strangers(kind, calibration.strangeness(of_volumes=of_volumes))
     return sentences
 
 
@@ -38,3 +42,23 @@ def _promise(kind: str, scores: tuple[float, ...], rate: float) -> str:
         f"{start}. Threshold {threshold:.4g}: {promised.expected:.1%} of healthy {kind} lie above it on average, and "
         f"with this threshold {promised.low:.1%} to {promised.high:.1%} ({promised.confidence:.0%} interval)."
     )
+
+
+def _of_maps(kind: str, scale: PixelScale | None, rate: float) -> list[str]:
+    threshold = None if scale is None else conformal_threshold(scale.peaks, rate)
+    if threshold is None:
+        return [f"Too few healthy {kind} for findings in maps."]
+    return [
+        f"A place is a finding above {threshold:.3g} standard deviations from healthy {kind}; {rate:.0%} of them, at "
+        "most and on average, have any."
+    ]
+
+
+def _of_strangers(kind: str, strangeness: tuple[float, ...]) -> list[str]:
+    if not strangeness:
+        return [
+            f"The bundle does not know its own images, so {kind} of something else are not recognised; train it anew."
+        ]
+    if smallest_p_value(len(strangeness)) > STRANGER_RATE:
+        return [f"Too few healthy {kind} to recognise those of something else; {math.ceil(1 / STRANGER_RATE - 1)} do."]
+    return [f"Of {kind} like these, {STRANGER_RATE:.0%} are taken for something else by mistake."]

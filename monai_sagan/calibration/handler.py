@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from ignite.engine import Engine, Events
 
+from monai_sagan.bundles import CALIBRATED_WITH
+from monai_sagan.calibration.grid_maps import GridMaps
+from monai_sagan.calibration.pixel_scale import NUM_PLACES, MapOfHealthy, PixelScale, fit_pixel_scale
 from monai_sagan.calibration.store import Calibration, read_calibration, write_calibration
 from monai_sagan.calibration.transform import anatomical_slice_scores
+from monai_sagan.data import write_trained_on
 from monai_sagan.errors import SettingError, UserError
 
 __all__ = ["CalibrationWriter"]
@@ -23,6 +30,7 @@ class CalibrationWriter:
     Args:
         bundle_root: the bundle's folder.
         weights_sha256: of the bundle's weights.
+        image_size: of the network; one in 3D has no grid that all images share, and so no scale of its maps.
         slice_direction: along which volumes are taken apart.
         rate: the false positive rate wanted of the threshold, in (0, 1).
 
@@ -31,17 +39,21 @@ class CalibrationWriter:
     """
 
     def __init__(
-        self, bundle_root: str | Path, weights_sha256: str, slice_direction: str | int, rate: float = 0.05
+        self,
+        bundle_root: str | Path,
+        weights_sha256: str,
+        image_size: Sequence[int],
+        slice_direction: str | int,
+        rate: float = 0.05,
     ) -> None:
         if not 0.0 < rate < 1.0:
             raise SettingError(f"false_positive_rate must lie between 0 and 1, not {rate}.")
         self.bundle_root = Path(bundle_root)
-        self.weights_sha256 = weights_sha256
-        self.slice_direction = str(slice_direction)
-        self.rate = rate
-        self.image_scores: list[float] = []
-        self.volume_scores: list[float] = []
-        self.slice_scores: list[tuple[float, ...]] = []
+        self.image_size = list(image_size)
+        self.empty = Calibration(weights_sha256, str(slice_direction), rate)
+        self.pictures = _Collected()
+        self.volumes = _Collected()
+        self.files: list[dict[str, Any]] = []
         self.failed: list[str] = []
 
     def attach(self, engine: Engine) -> None:
@@ -53,36 +65,76 @@ class CalibrationWriter:
         for case in engine.state.output:
             if "error" in case:
                 self.failed.append(case["error"])
-            elif case["slice_axis"] is None:
-                self.image_scores.append(case["anomaly_score"])
-            else:
-                self.volume_scores.append(case["anomaly_score"])
-                self.slice_scores.append(tuple(anatomical_slice_scores(case)))
+                continue
+            (self.pictures if case["slice_axis"] is None else self.volumes).add(case, self.image_size)
+            self.files.append({"image": case["files"]})
+            self.empty = replace(self.empty, score_kind=case.get("score_kind", "residual"))
 
     def _write(self, engine: Any) -> None:
-        if not self.image_scores and not self.volume_scores:
+        if not self.pictures.scores and not self.volumes.scores:
             raise UserError(f"{self.bundle_root}: none of the healthy images could be used: {' '.join(self.failed)}")
-        former = self._former()
-        calibration = Calibration(
-            weights_sha256=self.weights_sha256,
-            slice_direction=self.slice_direction,
-            rate=self.rate,
-            image_scores=tuple(sorted(self.image_scores)) or former.image_scores,
-            volume_scores=tuple(sorted(self.volume_scores)) or former.volume_scores,
-            slice_scores=tuple(self.slice_scores) or former.slice_scores,
-        )
+        calibration = self._former()
+        if self.pictures.scores:
+            calibration = replace(
+                calibration,
+                image_scores=tuple(sorted(self.pictures.scores)),
+                image_strangeness=tuple(sorted(self.pictures.strangeness)),
+                image_scale=self.pictures.scale(1),
+            )
+        if self.volumes.scores:
+            calibration = replace(
+                calibration,
+                volume_scores=tuple(sorted(self.volumes.scores)),
+                slice_scores=tuple(self.volumes.slice_scores),
+                volume_strangeness=tuple(sorted(self.volumes.strangeness)),
+                volume_scale=self.volumes.scale(NUM_PLACES),
+            )
+        # First, so that none of them is ever taken for a test.
+        write_trained_on(self.bundle_root / CALIBRATED_WITH, self.files, keep_former=True)
         write_calibration(self.bundle_root, calibration)
         engine.state.metrics["calibration"] = calibration
 
     def _former(self) -> Calibration:
         """What is known already, and still holds."""
-        empty = Calibration(self.weights_sha256, self.slice_direction, self.rate)
         try:
             former = read_calibration(self.bundle_root)
         except UserError:  # damaged; it is replaced
-            return empty
-        if former is None or former.weights_sha256 != self.weights_sha256:
-            return empty
-        if former.slice_direction != self.slice_direction:
-            return Calibration(self.weights_sha256, self.slice_direction, self.rate, former.image_scores)
-        return former
+            return self.empty
+        kept = ("weights_sha256", "score_kind")
+        if former is None or any(getattr(former, name) != getattr(self.empty, name) for name in kept):
+            return self.empty
+        former = replace(former, rate=self.empty.rate)
+        if former.slice_direction == self.empty.slice_direction:
+            return former
+        return replace(
+            self.empty,
+            image_scores=former.image_scores,
+            image_strangeness=former.image_strangeness,
+            image_scale=former.image_scale,
+        )
+
+
+class _Collected:
+    """What was seen of pictures, or of volumes."""
+
+    def __init__(self) -> None:
+        self.scores: list[float] = []
+        self.slice_scores: list[tuple[float, ...]] = []
+        self.strangeness: list[float] = []
+        self.maps: list[MapOfHealthy] = []
+
+    def add(self, case: Mapping[Hashable, Any], image_size: Sequence[int]) -> None:
+        self.scores.append(case["anomaly_score"])
+        if case.get("strangeness") is not None:
+            self.strangeness.append(case["strangeness"])
+        if case["slice_axis"] is not None:
+            self.slice_scores.append(tuple(anatomical_slice_scores(case)))
+        if len(image_size) == 2:
+            grid = GridMaps(case["anomaly_map"], image_size, case["slice_axis"])
+            if grid.shown:
+                # Half the memory: all slices of all volumes are kept until the last one is seen.
+                maps = torch.cat([grid.take(batch).half() for batch in grid.batches()])
+                self.maps.append(MapOfHealthy(maps, grid.places))
+
+    def scale(self, num_places: int) -> PixelScale | None:
+        return fit_pixel_scale(self.maps, num_places)

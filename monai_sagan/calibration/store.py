@@ -1,25 +1,27 @@
-"""What a bundle knows of healthy images: their scores, kept beside its weights."""
+"""What a bundle knows of healthy images: their scores and what is ordinary in their maps, kept beside its weights."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from monai_sagan.bundles import CALIBRATION
+from monai_sagan.bundles import CALIBRATION, CALIBRATION_MAPS
+from monai_sagan.calibration.pixel_scale import PixelScale
 from monai_sagan.errors import UserError
-from monai_sagan.files import write_whole
+from monai_sagan.files import read_tensors, save_tensors, write_whole
 
 __all__ = ["Calibration", "read_calibration", "write_calibration"]
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Scores of healthy images that were not trained on.
+    """Scores and maps of healthy images that were not trained on.
 
     Args:
         weights_sha256: of the weights that gave the scores.
@@ -28,6 +30,11 @@ class Calibration:
         image_scores: of pictures.
         volume_scores: of volumes.
         slice_scores: of each volume, those of its slices in anatomical order; 0 is background.
+        image_strangeness: of pictures, how unlike the training images they are; empty if the bundle cannot tell.
+        volume_strangeness: of volumes.
+        score_kind: what the scores are: "residual" or "contrast".
+        image_scale: what is ordinary in the maps of pictures; None for too few of them.
+        volume_scale: of volumes.
     """
 
     weights_sha256: str
@@ -36,10 +43,48 @@ class Calibration:
     image_scores: tuple[float, ...] = ()
     volume_scores: tuple[float, ...] = ()
     slice_scores: tuple[tuple[float, ...], ...] = field(default=())
+    image_strangeness: tuple[float, ...] = ()
+    volume_strangeness: tuple[float, ...] = ()
+    score_kind: str = "residual"
+    # Tensors, which do not compare as a whole; the scores tell one calibration from another.
+    image_scale: PixelScale | None = field(default=None, compare=False)
+    volume_scale: PixelScale | None = field(default=None, compare=False)
 
     def scores(self, *, of_volumes: bool) -> tuple[float, ...]:
         """The scores that one of these kinds is compared with."""
         return self.volume_scores if of_volumes else self.image_scores
+
+    def strangeness(self, *, of_volumes: bool) -> tuple[float, ...]:
+        """The strangeness that one of these kinds is compared with."""
+        return self.volume_strangeness if of_volumes else self.image_strangeness
+
+    def scale(self, *, of_volumes: bool) -> PixelScale | None:
+        """What is ordinary in the maps of one of these kinds."""
+        return self.volume_scale if of_volumes else self.image_scale
+
+    def problem(self, weights_sha256: str | None, slice_direction: str, *, of_volumes: bool) -> str:
+        """Why a case cannot be compared with these healthy images, in a sentence; empty if it can.
+
+        Args:
+            weights_sha256: of the bundle that the case was run with.
+            slice_direction: along which volumes were taken apart.
+            of_volumes: whether the case is a volume.
+        """
+        if self.weights_sha256 != weights_sha256:
+            return "The bundle was calibrated with other weights, so there is no p-value; calibrate it again."
+        if not self.scores(of_volumes=of_volumes):
+            kind, other = ("volumes", "pictures") if of_volumes else ("pictures", "volumes")
+            return f"The bundle was calibrated with {other} alone, so {kind} have no p-value; calibrate it with some."
+        if of_volumes and self.slice_direction != slice_direction:
+            return (
+                f"The bundle was calibrated with volumes cut into slices by '{self.slice_direction}', so there is no "
+                "p-value for another direction."
+            )
+        return ""
+
+
+_SCALES = ("image_scale", "volume_scale")
+_NUMBERS = ("image_scores", "volume_scores", "image_strangeness", "volume_strangeness")
 
 
 def read_calibration(bundle_root: str | Path) -> Calibration | None:
@@ -49,7 +94,7 @@ def read_calibration(bundle_root: str | Path) -> Calibration | None:
         bundle_root: the bundle's folder.
 
     Raises:
-        UserError: if the file is damaged.
+        UserError: if a file of it is damaged, or two do not belong together.
     """
     path = Path(bundle_root) / CALIBRATION
     if not path.is_file():
@@ -58,7 +103,7 @@ def read_calibration(bundle_root: str | Path) -> Calibration | None:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content.pop("schema_version") != _SCHEMA_VERSION:
             raise ValueError("another version")
-        return _from_json(content)
+        return _from_json(content, _read_scales(Path(bundle_root) / CALIBRATION_MAPS, content["maps_sha256"]))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(
             f"{path}: this file is damaged or of another version; run 'monai-sagan calibrate' again."
@@ -66,29 +111,44 @@ def read_calibration(bundle_root: str | Path) -> Calibration | None:
 
 
 def write_calibration(bundle_root: str | Path, calibration: Calibration) -> Path:
-    """Writes what a bundle knows of healthy images, whole or not at all.
+    """Writes what a bundle knows of healthy images.
+
+    Two files, each whole or not at all; the one that is written last says what the other one has to be.
 
     Args:
         bundle_root: the bundle's folder.
         calibration: what is written.
 
     Returns:
-        The file.
+        The file that was written last.
     """
-    path = Path(bundle_root) / CALIBRATION
-    content = {"schema_version": _SCHEMA_VERSION, **asdict(calibration)}
+    path, maps = Path(bundle_root) / CALIBRATION, Path(bundle_root) / CALIBRATION_MAPS
+    scales = {name: vars(scale) for name in _SCALES if (scale := getattr(calibration, name)) is not None}
+    save_tensors(scales, maps)
+    content = {"schema_version": _SCHEMA_VERSION, "maps_sha256": _digest(maps)}
+    content |= {entry.name: getattr(calibration, entry.name) for entry in fields(calibration) if entry.compare}
     with write_whole(path) as partial:
         partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return path
 
 
-def _from_json(content: Mapping[str, Any]) -> Calibration:
-    numbers = {key: tuple(map(float, content[key])) for key in ("image_scores", "volume_scores")}
-    slices = tuple(tuple(map(float, scores)) for scores in content["slice_scores"])
-    return Calibration(
-        weights_sha256=str(content["weights_sha256"]),
-        slice_direction=str(content["slice_direction"]),
-        rate=float(content["rate"]),
-        slice_scores=slices,
-        **numbers,
-    )
+def _from_json(content: Mapping[str, Any], scales: dict[str, Any]) -> Calibration:
+    values: dict[str, Any] = {
+        "weights_sha256": str(content["weights_sha256"]),
+        "slice_direction": str(content["slice_direction"]),
+        "rate": float(content["rate"]),
+        "score_kind": str(content["score_kind"]),
+        "slice_scores": tuple(tuple(map(float, scores)) for scores in content["slice_scores"]),
+    }
+    values |= {key: tuple(map(float, content[key])) for key in _NUMBERS}
+    return Calibration(**values | scales)
+
+
+def _read_scales(path: Path, sha256: str) -> dict[str, Any]:
+    if not path.is_file() or _digest(path) != sha256:
+        raise ValueError("another file")
+    return {name: PixelScale(**values) for name, values in read_tensors(path).items()}
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -11,73 +11,120 @@ from monai.transforms import MapTransform
 
 from monai_sagan.calibration.conformal import conformal_p_value, conformal_threshold
 from monai_sagan.calibration.slices import slice_p_values
-from monai_sagan.calibration.store import read_calibration
+from monai_sagan.calibration.store import Calibration, read_calibration
 from monai_sagan.transforms import SliceLayout
 
 __all__ = ["CompareWithHealthyD", "CompareWithHealthyDict", "CompareWithHealthyd", "anatomical_slice_scores"]
 
+# As many images like those that a bundle was made for are taken for strangers, on average.
+STRANGER_RATE = 0.05
+
+_WITHHELD = "its p-value is withheld"
+_NOT_WITHHELD = "its p-value, which was asked for all the same, promises nothing"
+
 
 class CompareWithHealthyd(MapTransform):
-    """Adds ``p_value``, ``threshold``, ``is_anomalous`` and ``slice_p_values``, and sentences to ``warnings``.
+    """Adds ``p_value``, ``threshold``, ``false_positive_rate``, ``is_anomalous`` and ``slice_p_values``, and sentences to
+    ``warnings``.
 
     They are None, and the last of them empty, where the bundle was not calibrated, or not for such images: with other
-    weights, pictures where a volume is, or volumes taken apart along another direction. A sentence says so, but where
-    it was not calibrated at all.
+    weights, another kind of score, pictures where a volume is, or volumes taken apart along another direction. A
+    sentence says so, but where it was not calibrated at all.
+
+    It also tells strangers, images of something else than what the bundle was made for, by their ``strangeness`` and
+    ``mismatches``: ``is_stranger`` (None where it cannot be told), ``stranger_p_value``, the share of healthy images
+    that are as strange, and ``stranger_reasons``. A p-value promises nothing of a stranger, so that and the findings
+    are withheld.
 
     Args:
         keys: key of the map, one.
         bundle_root: the bundle's folder.
         weights_sha256: of the bundle's weights.
         slice_direction: along which volumes are taken apart.
+        judge_strangers: whether strangers have p-values and findings all the same.
 
     Raises:
-        UserError: if the calibration's file is damaged.
+        UserError: if the calibration is damaged.
     """
 
     def __init__(
-        self, keys: KeysCollection, bundle_root: str | Path, weights_sha256: str | None, slice_direction: str | int
+        self,
+        keys: KeysCollection,
+        bundle_root: str | Path,
+        weights_sha256: str | None,
+        slice_direction: str | int,
+        judge_strangers: bool = False,
     ) -> None:
         super().__init__(keys)
         self.calibration = read_calibration(bundle_root)
         self.weights_sha256 = weights_sha256
         self.slice_direction = str(slice_direction)
+        self.judge_strangers = judge_strangers
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
-        d |= {"p_value": None, "threshold": None, "is_anomalous": None, "slice_p_values": []}
+        d |= {"p_value": None, "threshold": None, "false_positive_rate": None, "is_anomalous": None}
+        d["slice_p_values"] = []
         d["warnings"] = list(d.get("warnings", []))
-        calibration = self.calibration
-        if calibration is None:
-            return d
-        is_volume = d["slice_axis"] is not None
-        if problem := self._problem(is_volume):
+        calibration, is_volume = self.calibration, d["slice_axis"] is not None
+        problem = "" if calibration is None else self._problem(calibration, d, is_volume)
+        comparable = None if problem else calibration
+        d |= _strangeness(d, comparable, is_volume)
+        if problem:
             d["warnings"].append(problem)
-            return d
-        healthy = calibration.scores(of_volumes=is_volume)
-        d["p_value"] = conformal_p_value(d["anomaly_score"], healthy)
-        d["threshold"] = conformal_threshold(healthy, calibration.rate)
-        if d["threshold"] is not None:
-            d["is_anomalous"] = d["anomaly_score"] > d["threshold"]
+        if d["is_stranger"]:
+            d["warnings"].append(_stranger_warning(d, self.judge_strangers))
+        if d["is_stranger"] and not self.judge_strangers:
+            d["findings"] = None
+            d.pop("findings_map", None)
+        elif comparable is not None:
+            d |= self._compare(d, comparable, is_volume)
+        return d
+
+    def _compare(self, d: Mapping[Hashable, Any], calibration: Calibration, is_volume: bool) -> dict[Hashable, Any]:
+        healthy, score = calibration.scores(of_volumes=is_volume), d["anomaly_score"]
+        threshold = conformal_threshold(healthy, calibration.rate)
+        found: dict[Hashable, Any] = {
+            "p_value": conformal_p_value(score, healthy),
+            "threshold": threshold,
+            "false_positive_rate": None if threshold is None else calibration.rate,
+            "is_anomalous": None if threshold is None else score > threshold,
+        }
         if is_volume:
             (key,) = self.key_iterator(d)
             p_values = slice_p_values(anatomical_slice_scores(d, key), calibration.slice_scores)
-            d["slice_p_values"] = p_values[::-1] if _runs_backwards(d, key) else p_values
-        return d
+            found["slice_p_values"] = p_values[::-1] if _runs_backwards(d, key) else p_values
+        return found
 
-    def _problem(self, is_volume: bool) -> str:
+    def _problem(self, calibration: Calibration, d: Mapping[Hashable, Any], is_volume: bool) -> str:
         """Why a case cannot be compared, in a sentence; empty if it can."""
-        calibration = self.calibration
-        if calibration is None or calibration.weights_sha256 != self.weights_sha256:
-            return "The bundle was calibrated with other weights, so there is no p-value; calibrate it again."
-        if not calibration.scores(of_volumes=is_volume):
-            kind, other = ("volumes", "pictures") if is_volume else ("pictures", "volumes")
-            return f"The bundle was calibrated with {other} alone, so {kind} have no p-value; calibrate it with some."
-        if is_volume and calibration.slice_direction != self.slice_direction:
+        problem = calibration.problem(self.weights_sha256, self.slice_direction, of_volumes=is_volume)
+        kind = d.get("score_kind", "residual")
+        if not problem and calibration.score_kind != kind:
             return (
-                f"The bundle was calibrated with volumes cut into slices by '{calibration.slice_direction}', so there "
-                "is no p-value for another direction."
+                f"The bundle was calibrated with scores of another kind ({calibration.score_kind}, now {kind}), so "
+                "there is no p-value; calibrate it again."
             )
-        return ""
+        return problem
+
+
+def _strangeness(d: Mapping[Hashable, Any], calibration: Calibration | None, is_volume: bool) -> dict[Hashable, Any]:
+    """Whether a case is something else than what the bundle was made for."""
+    reasons, p_value = list(d.get("mismatches", [])), None
+    known = () if calibration is None else calibration.strangeness(of_volumes=is_volume)
+    if d.get("strangeness") is not None and known:
+        p_value = conformal_p_value(d["strangeness"], known)
+        if p_value <= STRANGER_RATE:
+            reasons.append(
+                f"It looks unlike the images that the bundle was made for, more so than {1 - p_value:.0%} of them."
+            )
+    is_stranger = None if p_value is None and not reasons else bool(reasons)
+    return {"is_stranger": is_stranger, "stranger_p_value": p_value, "stranger_reasons": reasons}
+
+
+def _stranger_warning(d: Mapping[Hashable, Any], is_judged: bool) -> str:
+    withheld = _NOT_WITHHELD if is_judged else _WITHHELD
+    return f"Do not rely on this result; {withheld}. {' '.join(d['stranger_reasons'])}"
 
 
 def anatomical_slice_scores(case: Mapping[Hashable, Any], key: str = "anomaly_map") -> list[float]:

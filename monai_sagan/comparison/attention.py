@@ -8,22 +8,20 @@ from __future__ import annotations
 import gc
 import itertools
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
-import torch
-
 from monai_sagan.comparison.table import comparison_table
+from monai_sagan.comparison.trials import keep_settings, own_device, run_share, spread, write_json
 from monai_sagan.data import read_labeled_images
 from monai_sagan.errors import UserError
 from monai_sagan.files import write_whole
 from monai_sagan.metrics import paired_difference
 from monai_sagan.networks.global_spatial_attention import TRAINED_SOURCES, AttentionSource
-from monai_sagan.progress import ProgressKind, make_reporter
+from monai_sagan.progress import ProgressKind
 from monai_sagan.report import draw_mean_weight_maps
 from monai_sagan.workflows import evaluate, train
 
@@ -109,49 +107,19 @@ def compare_attention(
         raise UserError(f"the attention's source must be one of {', '.join(TRAINED_SOURCES)}, not {source}.")
     images = read_labeled_images(data)
     settings: dict[str, Any] = {"source": source, "overrides": dict(overrides or {}), "data": data.resolve().name}
-    _keep_settings(output, settings)
+    keep_settings(output, settings)
     trials = [
         _Trial(
             output / name / ("plain" if attention == "none" else "attention") / f"seed_{seed}", name, attention, seed
         )
         for name, seed, attention in itertools.product(backbones, range(num_seeds), ("none", source))
     ]
-    _run_share(trials, data, settings["overrides"], device, progress)
+    device = own_device(device)
+    run_share(trials, lambda trial: _run(trial, data, settings["overrides"], device), progress)
     if not all(trial.is_done for trial in trials):
         return None
     is_divided_anew = not any(image.part for image in images)
     return _write(trials, output, settings, is_divided_anew)
-
-
-def _keep_settings(output: Path, settings: Mapping[str, Any]) -> None:
-    path = output / "settings.json"
-    if not path.is_file():
-        with write_whole(path) as partial:
-            partial.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-    elif json.loads(path.read_text(encoding="utf-8")) != settings:
-        raise UserError(f"{output}: holds a comparison of other data or with other settings; choose another --output.")
-
-
-def _run_share(
-    trials: Sequence[_Trial], data: Path, overrides: Mapping[str, Any], device: str, progress: ProgressKind
-) -> None:
-    """Runs what is not done of this process's trials."""
-    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    share = trials[rank::world]
-    if world > 1 and device == "auto" and torch.cuda.is_available():
-        device = f"cuda:{int(os.environ.get('LOCAL_RANK', rank)) % torch.cuda.device_count()}"
-    reporter = make_reporter(progress if rank == 0 else "none")
-    reporter.start(len(share), "Trainings")
-    try:
-        for done, trial in enumerate(share):
-            reporter.progress(done)
-            if not trial.is_done:
-                _run(trial, data, overrides, device)
-        reporter.progress(len(share))
-        reporter.done(num_trainings=len(share))
-    except BaseException:
-        reporter.stop()
-        raise
 
 
 def _run(trial: _Trial, data: Path, overrides: Mapping[str, Any], device: str) -> None:
@@ -180,8 +148,7 @@ def _write(
         "is_divided_anew": is_divided_anew,
         "backbones": {name: _summary(group, is_divided_anew) for name, group in by_backbone.items()},
     }
-    with write_whole(output / "comparison.json") as partial:
-        partial.write_text(json.dumps(comparison, indent=2) + "\n", encoding="utf-8")
+    write_json(output / "comparison.json", comparison)
     with write_whole(output / "comparison.md") as partial:
         partial.write_text(comparison_table(comparison), encoding="utf-8")
     maps = {
@@ -206,10 +173,6 @@ def _summary(trials: Sequence[_Trial], is_divided_anew: bool) -> dict[str, Any]:
             kind: [metrics[trial][measure]["value"] for trial in trials if (trial.attention != "none") == is_with]
             for kind, is_with in (("with", True), ("without", False))
         }
-        summary[measure] = {kind: _spread(found) for kind, found in values.items()}
+        summary[measure] = {kind: spread(found) for kind, found in values.items()}
         summary[measure]["difference"] = asdict(paired_difference(values["with"], values["without"], test_to_train))
     return summary
-
-
-def _spread(values: Sequence[float]) -> dict[str, Any]:
-    return {"values": list(values), "mean": fmean(values), "spread": stdev(values) if len(values) > 1 else None}

@@ -3,6 +3,7 @@
 from monai_sagan.data.cases import find_images, list_cases
 from monai_sagan.data.datasets import CaseDataset, HealthyUnlabeledDataset, LabeledDataset, batch_cases
 from monai_sagan.data.dicom import may_be_dicom
+from monai_sagan.data.healthy import HealthyDataset
 from monai_sagan.data.labeled import (
     LabeledImage,
     list_classes,
@@ -28,6 +29,7 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "CaseDataset",
     "CaseReader",
+    "HealthyDataset",
     "HealthyUnlabeledDataset",
     "LabeledDataset",
     "LabeledImage",

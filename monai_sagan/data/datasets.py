@@ -20,6 +20,9 @@ from monai_sagan.progress import ProgressKind, Reporter, make_reporter
 
 __all__ = ["CaseDataset", "HealthyUnlabeledDataset", "LabeledDataset", "batch_cases"]
 
+# What a training set consists of.
+_KINDS = ("healthy", "unlabeled", "selection")
+
 
 class HealthyUnlabeledDataset(Dataset):
     """Pairs of a healthy and an unlabelled sample, prepared once and kept in memory.
@@ -27,12 +30,18 @@ class HealthyUnlabeledDataset(Dataset):
     Nothing relates the two of a pair. Where one kind is fewer, its samples come around again.
 
     Args:
-        data: lists of dictionaries under ``healthy`` and ``unlabeled``, as
-            :func:`~monai_sagan.data.load_training_set` gives them.
-        transform: deterministic preparation, the same for both; its result holds the samples of an image, (N, C,
+        data: lists of dictionaries under ``healthy`` and ``unlabeled``, and under ``selection`` further healthy images
+            where some are held out from the pairs, as :func:`~monai_sagan.data.load_training_set` gives them.
+        transform: deterministic preparation, the same for all; its result holds the samples of an image, (N, C,
             *spatial), as ``image``.
         num_workers: threads that prepare.
         progress: how to tell how far the preparation is.
+
+    Attributes:
+        healthy: samples, (N, C, *spatial).
+        unlabeled: samples.
+        selection: samples; none where ``data`` has no such list.
+        counts: of each of these three, how many samples each image has, in their order; a picture has one.
     """
 
     def __init__(
@@ -43,14 +52,15 @@ class HealthyUnlabeledDataset(Dataset):
         progress: ProgressKind = "none",
     ) -> None:
         reporter = make_reporter(progress)
-        reporter.start(sum(len(data[kind]) for kind in ("healthy", "unlabeled")), "Preparing images")
+        reporter.start(sum(len(data.get(kind, [])) for kind in _KINDS), "Preparing images")
         prepare = _Preparation(transform, reporter)
         try:
-            self.healthy, self.unlabeled = (
-                _samples(data[kind], prepare, num_workers) for kind in ("healthy", "unlabeled")
-            )
+            samples = {kind: _samples(data.get(kind, []), prepare, num_workers) for kind in _KINDS}
         finally:
             reporter.stop()
+        self.healthy, self.unlabeled = torch.cat(samples["healthy"]), torch.cat(samples["unlabeled"])
+        self.selection = torch.cat(samples["selection"]) if samples["selection"] else self.healthy[:0]
+        self.counts = {kind: [len(image) for image in images] for kind, images in samples.items()}
 
     def __len__(self) -> int:
         return max(len(self.healthy), len(self.unlabeled))
@@ -118,10 +128,10 @@ class LabeledDataset(Dataset):
         return {"image": image, "label": self.labels[index]}
 
 
-def _samples(cases: Sequence[Any], prepare: Transform, num_workers: int) -> torch.Tensor:
-    """The samples of all cases, (N, C, *spatial)."""
+def _samples(cases: Sequence[Any], prepare: Transform, num_workers: int) -> list[torch.Tensor]:
+    """The samples of each case, (N, C, *spatial)."""
     cache = CacheDataset(list(cases), prepare, num_workers=num_workers, progress=False)
-    return torch.cat([cache[index]["image"] for index in range(len(cache))])
+    return [cache[index]["image"] for index in range(len(cache))]
 
 
 class _Preparation(Transform):

@@ -15,6 +15,7 @@ import json
 import os
 import posixpath
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ __all__ = [
     "read_data_json",
 ]
 
+_KNOWN = "{name}: left out, since the bundle was trained on this image or calibrated with it."
 # A message names so many missing files; the rest is counted.
 _SHOWN = 3
 
@@ -63,60 +65,68 @@ def read_data_json(dataset_dir: str | Path) -> dict[str, Any]:
 
 
 def load_training_set(
-    dataset_dir: str | Path, anomaly_ratio: float = 0.6, calibration_share: float = 0.0, seed: int = 0
+    dataset_dir: str | Path,
+    anomaly_ratio: float | None = None,
+    calibration_share: float = 0.0,
+    seed: int = 0,
+    selection_share: float = 0.0,
 ) -> dict[str, list[dict[str, str]]]:
     """Lists the images to train with.
 
-    A share of the healthy images, drawn at random, is set aside first, to calibrate with.
+    A share of the healthy images, drawn at random, is set aside first, to calibrate with. A share of the others is held
+    out of the adversarial training, to select its best checkpoint by.
 
-    The unlabelled set has as many images as the healthy one: the first ``int(n * anomaly_ratio)`` of those that are
-    not healthy, and the first of the healthy ones for the rest, as published. A plain list of unlabelled images is
-    taken whole.
+    All unlabelled images are taken. Where it is known which of them are healthy, they may be mixed in a chosen ratio
+    instead, as published: then they are as many as the healthy ones, the first ``int(n * anomaly_ratio)`` of those that
+    are not healthy, and the first of the healthy ones for the rest.
 
     Args:
         dataset_dir: a folder in the Med-AD layout.
-        anomaly_ratio: share, in [0, 1], of images that are not healthy in the unlabelled set.
+        anomaly_ratio: share, in [0, 1], of images that are not healthy in the unlabelled set, 0.6 as published; None to
+            take all as they are. A plain list of unlabelled images is always taken whole.
         calibration_share: share, in [0, 1), of the healthy images that is set aside; 0 as published.
         seed: of the draw.
+        selection_share: share, in [0, 1), of the healthy images left that is held out; 0 as published.
 
     Returns:
-        ``{"healthy": [{"image": path}, ...], "unlabeled": [{"image": path}, ...]}``.
+        ``{"healthy": [{"image": path}, ...], "selection": [...], "unlabeled": [...]}``.
 
     Raises:
         UserError: if the layout is broken, a file is missing, an image is listed for the test too, or there are too
             few images for the ratio.
     """
-    if not 0.0 <= anomaly_ratio <= 1.0:
+    if anomaly_ratio is not None and not 0.0 <= anomaly_ratio <= 1.0:
         raise UserError(f"anomaly_ratio must lie in [0, 1], not {anomaly_ratio}.")
-    if not 0.0 <= calibration_share < 1.0:
-        raise UserError(f"calibration_share must lie in [0, 1), not {calibration_share}.")
+    for name, share in (("calibration_share", calibration_share), ("selection_share", selection_share)):
+        if not 0.0 <= share < 1.0:
+            raise UserError(f"{name} must lie in [0, 1), not {share}.")
     root = Path(dataset_dir)
     train = _section(read_data_json(root), root, "train")
-    healthy = _keep_most(_names(train, root, "train", "0"), calibration_share, seed)
+    left, _ = _draw(_names(train, root, "train", "0"), calibration_share, seed)
+    healthy, selection = _draw(left, selection_share, seed)
     unlabeled = train.get("unlabeled")
     if isinstance(unlabeled, dict):
-        num_abnormal = int(len(healthy) * anomaly_ratio)
-        abnormal = _first(_names(unlabeled, root, "train.unlabeled", "1"), num_abnormal, root, anomaly_ratio)
-        normal = _first(
-            _names(unlabeled, root, "train.unlabeled", "0"), len(healthy) - num_abnormal, root, anomaly_ratio
-        )
+        abnormal, normal = (_names(unlabeled, root, "train.unlabeled", label) for label in ("1", "0"))
+        if anomaly_ratio is not None:
+            num_abnormal = int(len(healthy) * anomaly_ratio)
+            abnormal = _first(abnormal, num_abnormal, root, anomaly_ratio)
+            normal = _first(normal, len(healthy) - num_abnormal, root, anomaly_ratio)
         mixture = abnormal + normal
     else:
         mixture = _names(train, root, "train", "unlabeled")
     for name, images in (("train.0 (healthy)", healthy), ("train.unlabeled", mixture)):
         if not images:
             raise UserError(f"{root / 'data.json'}: {name} lists no image; training needs healthy and unlabelled ones.")
-    _refuse_leaks(root, {*healthy, *mixture})
-    return {
-        "healthy": [{"image": path} for path in _paths(root, healthy)],
-        "unlabeled": [{"image": path} for path in _paths(root, mixture)],
-    }
+    _refuse_leaks(root, {*healthy, *selection, *mixture})
+    parts = {"healthy": healthy, "selection": selection, "unlabeled": mixture}
+    return {part: [{"image": path} for path in _paths(root, names)] for part, names in parts.items()}
 
 
-def _keep_most(names: list[str], share: float, seed: int) -> list[str]:
-    """The names without a share of them that is drawn at random, in their order."""
-    set_aside = set(random.Random(seed).sample(range(len(names)), int(share * len(names))))  # noqa: S311  no secret
-    return [name for number, name in enumerate(names) if number not in set_aside]
+def _draw(names: list[str], share: float, seed: int) -> tuple[list[str], list[str]]:
+    """The names without a share of them that is drawn at random, and that share, in their order."""
+    drawn = set(random.Random(seed).sample(range(len(names)), int(share * len(names))))  # noqa: S311  no secret
+    kept = [name for number, name in enumerate(names) if number not in drawn]
+    return kept, [name for number, name in enumerate(names) if number in drawn]
 
 
 def load_calibration_set(dataset_dir: str | Path, trained_on: str | Path) -> list[dict[str, Any]]:
@@ -192,29 +202,49 @@ def _mask_of(path: Path) -> Path | None:
     return next((other for other in namesakes if other.is_file()), None)
 
 
-def load_evaluation_set(dataset_dir: str | Path, num_reference: int = 32) -> list[dict[str, Any]]:
+def load_evaluation_set(
+    dataset_dir: str | Path, known: Sequence[str | Path] = (), num_reference: int = 32
+) -> list[dict[str, Any]]:
     """Lists the test images and, where lesions are outlined, healthy images from outside the test set.
 
-    The latter tell which values of a map are ordinary, without a look at the test set.
+    The latter tell which values of a map are ordinary, without a look at the test set. An image that the bundle knows
+    already is no test of it, whatever its name: it is left out, with a warning.
 
     Args:
         dataset_dir: a folder in the Med-AD layout.
+        known: what :func:`~monai_sagan.data.write_trained_on` wrote of the images that the bundle was trained on,
+            selected by or calibrated with.
         num_reference: number of those healthy images, the first ones of the training list.
 
     Returns:
-        As :func:`load_test_set`, and the other images with ``"role": "reference"``.
+        As :func:`load_test_set`, and the other images with ``"role": "reference"``; of what is left out, its ``path``
+        and a ``warning``.
 
     Raises:
-        UserError: as :func:`load_test_set`.
+        UserError: as :func:`load_test_set`, and if the bundle knows all of them.
     """
-    cases = load_test_set(dataset_dir)
+    listed, root = load_test_set(dataset_dir), Path(dataset_dir)
+    cases = leave_out_trained(known, listed)
+    if not cases:
+        raise UserError(
+            f"{root / 'data.json'}: the bundle was trained on, or calibrated with, every image under 'test'; list others."
+        )
+    kept = {case["image"] for case in cases}
+    left_out = [
+        {"path": case["image"], "warning": _KNOWN.format(name=case["name"])}
+        for case in listed
+        if case["image"] not in kept
+    ]
+    return cases + _references(cases, root, num_reference) + left_out
+
+
+def _references(cases: list[dict[str, Any]], root: Path, num_reference: int) -> list[dict[str, Any]]:
     if not any("mask" in case for case in cases):
-        return cases
-    root = Path(dataset_dir)
+        return []
     train = _section(read_data_json(root), root, "train")
     names = _names(train, root, "train", "0")[:num_reference]
     paths = _paths(root, names)
-    return cases + [{"image": p, "name": name, "label": 0, "role": "reference"} for p, name in zip(paths, names)]
+    return [{"image": p, "name": name, "label": 0, "role": "reference"} for p, name in zip(paths, names)]
 
 
 def list_labeled(dataset_dir: str | Path) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from monai.data import ImageReader, PILReader
 from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
 from PIL import Image
 
-from monai_sagan.data.dicom import DAMAGED, DICOM_SUFFIXES, may_be_dicom, read_dicom
+from monai_sagan.data.dicom import DAMAGED, DICOM_SUFFIXES, may_be_dicom, read_dicom, read_header
 from monai_sagan.data.dicom_series import find_series, read_series
 from monai_sagan.data.geometry import check_axes
 from monai_sagan.data.itk_image import read_by_itk
@@ -38,9 +38,9 @@ class CaseReader(ImageReader):
     """Reads a case: a picture, a volume, a DICOM image or series; and refuses what is no usable image.
 
     Pictures are read by PIL, NIfTI by :func:`~monai_sagan.data.nifti.read_nifti`, everything else by ITK, and the
-    geometry of a DICOM series is that of its headers. Arrays have the axes of the file's geometry, x first. Nothing
-    else of the headers is kept: they name the patient. DICOM images in which high values are dark (MONOCHROME1) are
-    inverted, and radiographs are windowed as their headers propose.
+    geometry of a DICOM series is that of its headers. Arrays have the axes of the file's geometry, x first. Of the rest
+    of the headers only DICOM's word for the modality is kept (``modality``): they name the patient. DICOM images in
+    which high values are dark (MONOCHROME1) are inverted, and radiographs are windowed as their headers propose.
 
     Args:
         allow_constant: whether every pixel may have the same value, as in a mask where nothing is marked.
@@ -85,7 +85,7 @@ class CaseReader(ImageReader):
             raise ImageError(case, DAMAGED) from error
         self._check_pixels(array, case)
         check_axes(affine, case)
-        return _for_torch(array), _metadata(array, affine)
+        return _for_torch(array), _metadata(array, affine) | _modality(paths[0])
 
     def _check_pixels(self, array: np.ndarray, case: Path) -> None:
         if array.size == 0:
@@ -161,6 +161,13 @@ def _metadata(array: np.ndarray, affine: np.ndarray) -> dict[str, Any]:
         MetaKeys.SPATIAL_SHAPE: np.array(array.shape[:num_axes]),
         MetaKeys.ORIGINAL_CHANNEL_DIM: -1 if array.ndim > num_axes else float("nan"),
     }
+
+
+def _modality(path: Path) -> dict[str, str]:
+    """What DICOM calls the modality (CT, MR, DX, ...), where a file says so."""
+    header = None if is_picture(path) or path.name.lower().endswith(_NIFTI) else read_header(path)
+    modality = None if header is None else header.get("Modality")
+    return {"modality": str(modality)} if modality else {}
 
 
 def _plain(image: Image.Image) -> Image.Image:

@@ -1,7 +1,17 @@
 """Engines: training, and running a network over cases."""
 
 from monai_sagan.engines.anomaly_evaluator import AnomalyEvaluator
+from monai_sagan.engines.contrast_training import ContrastTraining
 from monai_sagan.engines.loaders import require_batches
+from monai_sagan.engines.reconstruction import PrepareReconstruction
 from monai_sagan.engines.sagan_trainer import SAGANTrainer
+from monai_sagan.engines.score_selection import ScoreSelection
 
-__all__ = ["AnomalyEvaluator", "SAGANTrainer", "require_batches"]
+__all__ = [
+    "AnomalyEvaluator",
+    "ContrastTraining",
+    "PrepareReconstruction",
+    "SAGANTrainer",
+    "ScoreSelection",
+    "require_batches",
+]

@@ -1,6 +1,7 @@
 """What the papers report, with confidence intervals."""
 
 from monai_sagan.metrics.classification import classification_metrics
+from monai_sagan.metrics.delong import delong_auc, delong_difference
 from monai_sagan.metrics.detection import (
     Interval,
     binomial_rate,
@@ -16,6 +17,8 @@ __all__ = [
     "PairedDifference",
     "binomial_rate",
     "classification_metrics",
+    "delong_auc",
+    "delong_difference",
     "dice",
     "image_auc",
     "image_average_precision",

@@ -2,17 +2,23 @@
 
 from monai_sagan.networks.attention_classifier import GlobalAttentionClassifier
 from monai_sagan.networks.backbones import make_backbone
+from monai_sagan.networks.contrast_network import ContrastNetwork
+from monai_sagan.networks.forest import Forest
 from monai_sagan.networks.global_spatial_attention import GlobalSpatialAttention
 from monai_sagan.networks.pixel_statistics import PixelStatistics
 from monai_sagan.networks.published import published_generator_size
+from monai_sagan.networks.reconstruction import make_reconstruction_network
 from monai_sagan.networks.sagan import SAGANCritic, SAGANGenerator
 
 __all__ = [
+    "ContrastNetwork",
+    "Forest",
     "GlobalAttentionClassifier",
     "GlobalSpatialAttention",
     "PixelStatistics",
     "SAGANCritic",
     "SAGANGenerator",
     "make_backbone",
+    "make_reconstruction_network",
     "published_generator_size",
 ]

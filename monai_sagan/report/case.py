@@ -22,12 +22,14 @@ class EvaluatedCase:
         score: the image's anomaly score, higher for more anomalous.
         image: the image as the network saw it, in [-1, 1].
         restored: the healthy image that the network made of it, in [-1, 1].
-        anomaly_map: half the absolute difference of the two, or what was made of that; at least 0.
+        anomaly_map: half the absolute difference of the two, or its deviation from those of healthy images; at least 0.
         mask: true where the lesion is; None where nobody outlined it. May be None for a healthy image, which has none.
         stack_map: of a volume, the maps of all slices, (N, H, W).
         stack_mask: of a volume, the masks of all slices, (N, H, W); None as for `mask`.
         p_value: of the score among those of healthy images; None where the bundle is not calibrated.
         is_anomalous: whether the score lies above the calibrated threshold; None without one.
+        is_stranger: whether it is something else than what the bundle was made for; None where that cannot be told.
+        num_findings: how many regions stand out; None where that cannot be told.
 
     Raises:
         ValueError: if the label is neither 0 nor 1, the score or an array is not finite, arrays are not (H, W) of one
@@ -45,6 +47,8 @@ class EvaluatedCase:
     stack_mask: np.ndarray | None = None
     p_value: float | None = None
     is_anomalous: bool | None = None
+    is_stranger: bool | None = None
+    num_findings: int | None = None
 
     def __post_init__(self) -> None:
         if self.label not in (0, 1):

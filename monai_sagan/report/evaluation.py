@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,7 +17,11 @@ RESAMPLES = 1000
 
 
 def evaluation_metrics(
-    cases: Sequence[EvaluatedCase], *, pixel_threshold: float | None, seed: int = 0
+    cases: Sequence[EvaluatedCase],
+    *,
+    pixel_threshold: float | None,
+    shown_map: Literal["anomaly_map", "deviation_map"] = "anomaly_map",
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Measures how well scores tell anomalous cases from healthy ones, and how well maps find outlined lesions.
 
@@ -28,16 +32,20 @@ def evaluation_metrics(
         cases: the test set, at least one case.
         pixel_threshold: pixels above it count as found, in the units of the maps; must come from other images than
             these. None leaves Dice out.
+        shown_map: what the cases' maps are.
         seed: of the bootstrap that gives the intervals.
 
     Returns:
         A dictionary that is ready for JSON: `num_healthy`, `num_anomalous`, `num_outlined` (anomalous cases with a
-        mask), `auc` and `average_precision` (each `value`, `low`, `high`; None where a class is missing),
-        `confidence`, `bootstrap_resamples`, `pixel_average_precision` and `lesion_pixel_share`, which is what guessing
-        would give (None where no lesion is outlined), `dice` and `pixel_threshold` (None also where no threshold was
-        given), `at_threshold`, what the calibrated threshold does here: `false_positive_rate` of the healthy cases and
-        `sensitivity` of the anomalous ones (each `value`, `low`, `high`, exact binomial; None where there is no such
-        case), itself None where the bundle is not calibrated; and `warnings`, a list of sentences.
+        mask), `auc` and `average_precision` (each `value`, `low`, `high`; None where a class is missing), `confidence`,
+        `bootstrap_resamples`, `pixel_average_precision` and `lesion_pixel_share`, which is what guessing would give
+        (None where no lesion is outlined), `peak_inside_share` of the outlined cases, those whose map is highest inside
+        the lesion (`value`, `low`, `high`, exact binomial; None likewise), `dice` and `pixel_threshold` (None also
+        where no threshold was given), `at_threshold`, what the calibrated threshold does here: `false_positive_rate` of
+        the healthy cases and `sensitivity` of the anomalous ones (each `value`, `low`, `high`, exact binomial; None
+        where there is no such case), itself None where the bundle is not calibrated; `with_findings` and `strangers`,
+        the shares of `healthy` and `anomalous` cases in which something stands out, and of those that are something
+        else than what the bundle was made for, in the same form; `map`, as given; and `warnings`, a list of sentences.
 
     Raises:
         ValueError: if there is no case, or the threshold is not finite.
@@ -58,9 +66,15 @@ def evaluation_metrics(
         "bootstrap_resamples": RESAMPLES,
         "pixel_average_precision": None,
         "lesion_pixel_share": None,
+        "peak_inside_share": None,
         "dice": None,
         "pixel_threshold": None,
         "at_threshold": _at_threshold(cases),
+        "with_findings": _shares(
+            cases, [None if case.num_findings is None else case.num_findings > 0 for case in cases]
+        ),
+        "strangers": _shares(cases, [case.is_stranger for case in cases]),
+        "map": shown_map,
         "warnings": [],
     }
 
@@ -89,6 +103,7 @@ def evaluation_metrics(
         ]
         metrics["pixel_average_precision"] = pixel_average_precision(maps, masks)
         metrics["lesion_pixel_share"] = sum(int(mask.sum()) for mask in masks) / sum(mask.size for mask in masks)
+        metrics["peak_inside_share"] = _peak_inside_share(measured)
         if pixel_threshold is not None:
             metrics["dice"] = dice(maps, masks, pixel_threshold)
             metrics["pixel_threshold"] = float(pixel_threshold)
@@ -100,12 +115,24 @@ def evaluation_metrics(
     return metrics
 
 
+def _peak_inside_share(cases: Sequence[EvaluatedCase]) -> dict[str, float]:
+    """Of the cases with a lesion, the share whose map is highest inside it."""
+    marks = [bool(np.asarray(case.measured_mask).flat[case.measured_map.argmax()]) for case in cases if case.has_lesion]
+    return binomial_rate(sum(marks), len(marks), CONFIDENCE).as_dict()
+
+
 def _at_threshold(cases: Sequence[EvaluatedCase]) -> dict[str, Any] | None:
     """How many of each class lie above the calibrated threshold."""
-    if all(case.is_anomalous is None for case in cases):
+    shares = _shares(cases, [case.is_anomalous for case in cases])
+    return shares and {"false_positive_rate": shares["healthy"], "sensitivity": shares["anomalous"]}
+
+
+def _shares(cases: Sequence[EvaluatedCase], marks: Sequence[bool | None]) -> dict[str, Any] | None:
+    """Of how many of each class something holds; None where it is known of no case."""
+    if all(mark is None for mark in marks):
         return None
     found: dict[str, Any] = {}
-    for name, label in (("false_positive_rate", 0), ("sensitivity", 1)):
-        marks = [case.is_anomalous for case in cases if case.label == label and case.is_anomalous is not None]
-        found[name] = binomial_rate(sum(marks), len(marks), CONFIDENCE).as_dict() if marks else None
+    for name, label in (("healthy", 0), ("anomalous", 1)):
+        known = [mark for case, mark in zip(cases, marks) if case.label == label and mark is not None]
+        found[name] = binomial_rate(sum(known), len(known), CONFIDENCE).as_dict() if known else None
     return found

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -11,6 +13,7 @@ from ignite.engine import Engine, Events
 from monai.utils import convert_to_tensor
 
 from monai_sagan.errors import UserError
+from monai_sagan.files import write_whole
 from monai_sagan.report.case import EvaluatedCase
 from monai_sagan.report.evaluation import evaluation_metrics
 from monai_sagan.report.overview import draw_cases
@@ -21,14 +24,16 @@ __all__ = ["EvaluationReport"]
 
 # Larger pictures are shrunk for the page and the pixel measures, so that thousands of cases fit in memory.
 _LONGEST_SIDE = 256
+_MAPS = ("anomaly_map", "deviation_map")
 
 
 class EvaluationReport:
-    """Writes ``metrics.json``, ``report.html`` and ``examples.png`` when an evaluator is done.
+    """Writes ``metrics.json``, ``scores.csv``, ``report.html`` and ``examples.png`` when an evaluator is done.
 
     Cases with ``role`` "reference" are healthy images from outside the test set: a share of their pixels, the same for
     every bundle, lies above the threshold at which pixels of the test set count as found. So nothing is chosen on the
-    test set. The metrics are left in ``engine.state.metrics["evaluation"]``.
+    test set. Cases with a ``warning`` instead of an image are left out of the test, and named. Where all cases have a
+    ``deviation_map``, it is what is shown and measured. The metrics are left in ``engine.state.metrics["evaluation"]``.
 
     Args:
         output_dir: where to write.
@@ -45,8 +50,10 @@ class EvaluationReport:
         self.bundle = bundle
         self.reference_share = reference_share
         self.cases: list[EvaluatedCase] = []
-        self.reference: list[np.ndarray] = []
+        self.reference: list[dict[str, np.ndarray]] = []
+        self.deviations: list[dict[str, np.ndarray | None]] = []
         self.failed: list[str] = []
+        self.left_out: list[str] = []
 
     def attach(self, engine: Engine) -> None:
         """Attaches to an evaluator whose output is a list of cases with ``label``."""
@@ -57,28 +64,50 @@ class EvaluationReport:
         for case in engine.state.output:
             if "error" in case:
                 self.failed.append(case["error"])
+            elif "warning" in case:
+                self.left_out.append(case["warning"])
             elif case.get("role") == "reference":
-                self.reference.append(_slices(case, "anomaly_map"))
+                self.reference.append({key: _slices(case, key) for key in _MAPS if key in case})
             else:
                 try:
                     self.cases.append(_evaluated(case))
                 except ValueError as error:  # say, a mask of another size
                     self.failed.append(f"{case['path']}: {error}")
+                else:
+                    self.deviations.append(_deviation(case))
 
     def _write(self, engine: Engine) -> None:
         if not self.cases:
             raise UserError(f"{self.output_dir}: none of the test images could be used, so there is nothing to report.")
+        shown = self._shown_map()
+        if shown == "deviation_map":
+            self.cases = [replace(case, **maps) for case, maps in zip(self.cases, self.deviations)]  # type: ignore[arg-type]
         threshold = None
         if self.reference:
-            threshold = float(
-                np.quantile(np.concatenate([m.ravel() for m in self.reference]), 1 - self.reference_share)
-            )
-        metrics = evaluation_metrics(self.cases, pixel_threshold=threshold)
+            values = np.concatenate([maps[shown].ravel() for maps in self.reference])
+            threshold = float(np.quantile(values, 1 - self.reference_share))
+        metrics = evaluation_metrics(self.cases, pixel_threshold=threshold, shown_map=shown)
         metrics["num_failed"] = len(self.failed)
-        metrics["warnings"] += [f"Left out: {error}" for error in self.failed]
+        metrics["warnings"] += [f"Left out: {error}" for error in self.failed] + self.left_out
         engine.state.metrics["evaluation"] = metrics
         write_report(self.cases, metrics, self.output_dir, title=self.title, bundle=self.bundle)
+        _write_scores(self.cases, self.output_dir / "scores.csv")
         draw_cases(self.cases, self.output_dir / "examples.png")
+
+    def _shown_map(self) -> Literal["anomaly_map", "deviation_map"]:
+        """Which map is shown and measured: one that all have."""
+        all_deviate = all(self.deviations) and all("deviation_map" in maps for maps in self.reference)
+        return "deviation_map" if all_deviate else "anomaly_map"
+
+
+def _write_scores(cases: list[EvaluatedCase], path: Path) -> None:
+    """A line for each case of the test set; what a bundle that is not calibrated cannot tell is left empty."""
+    with write_whole(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("name", "label", "anomaly_score", "p_value", "is_anomalous", "is_stranger", "num_findings"))
+        for case in cases:
+            known = (case.p_value, case.is_anomalous, case.is_stranger, case.num_findings)
+            writer.writerow((case.name, case.label, case.score, *known))
 
 
 def _evaluated(case: dict[str, Any]) -> EvaluatedCase:
@@ -100,7 +129,18 @@ def _evaluated(case: dict[str, Any]) -> EvaluatedCase:
         stack_mask=stacks["mask"] >= 0.5 if is_volume and "mask" in stacks else None,
         p_value=case.get("p_value"),
         is_anomalous=case.get("is_anomalous"),
+        is_stranger=case.get("is_stranger"),
+        num_findings=None if case.get("findings") is None else len(case["findings"]),
     )
+
+
+def _deviation(case: dict[str, Any]) -> dict[str, np.ndarray | None]:
+    """A case's deviation from healthy images in place of its map; empty where that is not known."""
+    if "deviation_map" not in case:
+        return {}
+    stack = _slices(case, "deviation_map")
+    is_volume = case["slice_axis"] is not None
+    return {"anomaly_map": stack[_highest(case)], "stack_map": stack if is_volume else None}
 
 
 def _highest(case: dict[str, Any]) -> int:

@@ -14,7 +14,7 @@ from monai.utils import convert_to_numpy, convert_to_tensor
 
 __all__ = ["RESULT_SCHEMA_VERSION", "peak_of", "summarize"]
 
-RESULT_SCHEMA_VERSION = "1.2"
+RESULT_SCHEMA_VERSION = "1.3"
 
 
 def summarize(case: Mapping[Hashable, Any]) -> dict[str, Any]:
@@ -22,7 +22,8 @@ def summarize(case: Mapping[Hashable, Any]) -> dict[str, Any]:
 
     Args:
         case: with ``path``, ``anomaly_score``, ``slice_scores`` and ``slice_axis``; ``anomaly_map`` (C, *spatial), but
-            for a classifier that has none; and ``classes``, if it is a classifier's.
+            for a classifier that has none; ``deviation_map`` and ``findings`` where the bundle is calibrated for them;
+            and ``classes``, if it is a classifier's.
 
     Returns:
         The fields that docs/reference/results.md names; what needs a calibrated bundle is None.
@@ -31,13 +32,19 @@ def summarize(case: Mapping[Hashable, Any]) -> dict[str, Any]:
         "schema_version": RESULT_SCHEMA_VERSION,
         "input": Path(case["path"]).name,
         "anomaly_score": case["anomaly_score"],
+        "score_kind": case.get("score_kind", "residual") if case["anomaly_score"] is not None else None,
         "p_value": case.get("p_value"),
         "threshold": case.get("threshold"),
+        "false_positive_rate": case.get("false_positive_rate"),
         "is_anomalous": case.get("is_anomalous"),
         "slice_axis": case["slice_axis"],
         "slice_scores": case["slice_scores"],
         "slice_p_values": case.get("slice_p_values", []),
-        "peak": peak_of(case["anomaly_map"]) if "anomaly_map" in case else None,
+        "peak": _peak(case),
+        "findings": _findings(case),
+        "is_stranger": case.get("is_stranger"),
+        "stranger_p_value": case.get("stranger_p_value"),
+        "stranger_reasons": list(case.get("stranger_reasons", [])),
         "warnings": list(case.get("warnings", [])),
     }
     return summary | ({"classes": case["classes"]} if "classes" in case else {})
@@ -59,11 +66,34 @@ def peak_of(anomaly_map: torch.Tensor) -> dict[str, Any]:
     place = int(flat.argmax())
     *reversed_voxel, _ = np.unravel_index(place, values.shape)  # the channel comes last
     voxel = [int(i) for i in reversed(reversed_voxel)]
-    peak: dict[str, Any] = {"voxel": voxel, "lps_mm": None, "value": float(flat[place])}
-    if isinstance(anomaly_map, MetaTensor):
-        affine = to_affine_nd(3, convert_to_numpy(anomaly_map.affine).astype(np.float64))  # a picture lies at z = 0
-        index = np.zeros(3)
-        index[: len(voxel)] = voxel
-        right, anterior, superior = (affine[:3, :3] @ index + affine[:3, 3]).tolist()
-        peak["lps_mm"] = [0.0 - right, 0.0 - anterior, 0.0 + superior]
-    return peak
+    return {"voxel": voxel, "lps_mm": _in_millimetres(voxel, anomaly_map), "value": float(flat[place])}
+
+
+def _peak(case: Mapping[Hashable, Any]) -> dict[str, Any] | None:
+    """Where a case deviates most from healthy ones; where that is not known, where its map is highest."""
+    if "anomaly_map" not in case:
+        return None
+    if "deviation_map" not in case:
+        return peak_of(case["anomaly_map"]) | {"deviation": None}
+    peak = peak_of(case["deviation_map"])
+    value = float(case["anomaly_map"][0][tuple(peak["voxel"])])
+    return peak | {"value": value, "deviation": peak["value"]}
+
+
+def _findings(case: Mapping[Hashable, Any]) -> list[dict[str, Any]] | None:
+    """What stands out, with places in millimetres."""
+    findings = case.get("findings")
+    if findings is None:
+        return None
+    return [{**found, "lps_mm": _in_millimetres(found["voxel"], case["anomaly_map"])} for found in findings]
+
+
+def _in_millimetres(voxel: list[int], image: torch.Tensor) -> list[float] | None:
+    """The place of a voxel towards left, back and head; None without geometry."""
+    if not isinstance(image, MetaTensor):
+        return None
+    affine = to_affine_nd(3, convert_to_numpy(image.affine).astype(np.float64))  # a picture lies at z = 0
+    index = np.zeros(3)
+    index[: len(voxel)] = voxel
+    right, anterior, superior = (affine[:3, :3] @ index + affine[:3, 3]).tolist()
+    return [0.0 - right, 0.0 - anterior, 0.0 + superior]

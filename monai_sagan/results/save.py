@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import torch
 from monai.transforms import MapTransform
 
 from monai_sagan import __version__
@@ -100,15 +101,14 @@ class SaveResultd(MapTransform):
                 f"{case['path']}: its result {json_path.name} is there already, but of another image or version of it, "
                 "or of another bundle or other settings; add --overwrite to replace it, or choose another --output."
             )
-        wanted = [self._path(case, f"_{kind}{self.output_ext}") for kind in self._images()]
+        wanted = [self._path(case, f"_{kind}{self.output_ext}") for kind in self._images(result)]
         if self.save_dicom:
             wanted.append(self._path(case, "_dicom"))
         is_complete = all(path.exists() for path in wanted) and ("patient" in result) == self.keep_patient_data
-        return result | {"anomaly_map": self._map_path(case)} if is_complete else None
+        return result | self._map_paths(case, result) if is_complete else None
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
-        images = {self._path(d, f"_{kind}{self.output_ext}"): d[key] for kind, key in self._images().items()}
         result = summarize(d) | {
             "input_sha256": _fingerprint(d["files"]),
             "bundle": self.bundle,
@@ -118,25 +118,37 @@ class SaveResultd(MapTransform):
             result["patient"] = patient_data(Path(d["files"][0]))
         if self.save_dicom:
             result["warnings"] += self._write_dicom(d)
+        images = {self._path(d, f"_{kind}{self.output_ext}"): d[key] for kind, key in self._images(result).items()}
         with ExitStack() as files:  # they get their names when all are written, the first one last
             partial = files.enter_context(write_whole(self._path(d, "_anomaly.json")))
             partial.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
             for path, image in images.items():
-                write_image(image, files.enter_context(write_whole(path)))
-        d["result"] = result | {"anomaly_map": self._map_path(d)}
+                dtype = torch.float32 if image.is_floating_point() else None  # findings are numbered
+                write_image(image, files.enter_context(write_whole(path)), dtype)
+        d["result"] = result | self._map_paths(d, result)
         return d
 
     def _path(self, case: Mapping[Any, Any], ending: str) -> Path:
         name = case.get("name") or stem(Path(case["path"]))
         return self.output_dir / f"{name}{ending}"
 
-    def _map_path(self, case: Mapping[Any, Any]) -> str | None:
-        return str(self._path(case, f"_anomaly{self.output_ext}")) if self.save_map else None
+    def _map_paths(self, case: Mapping[Any, Any], result: Mapping[str, Any]) -> dict[str, str | None]:
+        """Where the maps of a case lie; None for those that it does not have."""
+        written = self._images(result)
+        kinds = {"anomaly_map": "anomaly", "deviation_map": "deviation", "findings_map": "findings"}
+        return {
+            key: str(self._path(case, f"_{kind}{self.output_ext}")) if kind in written else None
+            for key, kind in kinds.items()
+        }
 
-    def _images(self) -> dict[str, str]:
-        """What images are written of: the word in their names, and the key."""
-        map_image = {"anomaly": "anomaly_map"} if self.save_map else {}
-        return map_image | ({"restored": "pred"} if self.save_restored else {})
+    def _images(self, result: Mapping[str, Any]) -> dict[str, str]:
+        """What images are written of a case: the word in their names, and the key."""
+        images = {"anomaly": "anomaly_map"} if self.save_map else {}
+        if result["peak"] is not None and result["peak"]["deviation"] is not None:
+            images["deviation"] = "deviation_map"
+        if result["findings"] is not None:
+            images["findings"] = "findings_map"
+        return images | ({"restored": "pred"} if self.save_restored else {})
 
     def _write_dicom(self, case: Mapping[Hashable, Any]) -> list[str]:
         folder = self._path(case, "_dicom")

@@ -22,9 +22,12 @@ _COLUMNS = (
     "p_value",
     "threshold",
     "is_anomalous",
+    "is_stranger",
+    "num_findings",
     "slice_axis",
     "highest_slice",
     "peak_value",
+    "peak_deviation",
     "peak_voxel",
     "peak_left_mm",
     "peak_posterior_mm",
@@ -86,6 +89,7 @@ def _row(case: Mapping[str, Any]) -> dict[str, Any]:
     scores = result["slice_scores"]
     return {
         **result,
+        "num_findings": "" if result["findings"] is None else len(result["findings"]),
         "highest_slice": scores.index(max(scores)) if scores else "",
         **_peak(result["peak"]),
         **_class(result),
@@ -98,6 +102,7 @@ def _peak(peak: Mapping[str, Any] | None) -> dict[str, Any]:
         return {}
     return {
         "peak_value": peak["value"],
+        "peak_deviation": peak["deviation"],
         "peak_voxel": " ".join(map(str, peak["voxel"])),
         **dict(zip(("peak_left_mm", "peak_posterior_mm", "peak_superior_mm"), peak["lps_mm"] or ("", "", ""))),
     }

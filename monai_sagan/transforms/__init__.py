@@ -1,7 +1,10 @@
 """Transforms: from files to what the networks take, and from what they give to maps and scores."""
 
-from monai_sagan.transforms.anomaly import AnomalyScore, AnomalyScored
+from monai_sagan.transforms.anomaly import AnomalyScore, AnomalyScored, volume_score
 from monai_sagan.transforms.classification import ClassProbabilitiesd
+from monai_sagan.transforms.coarse_noise import RandCoarseNoise
+from monai_sagan.transforms.contrast import ContrastScored
+from monai_sagan.transforms.contrast_ensemble import ContrastEnsemble, read_contrast
 from monai_sagan.transforms.foreground import has_foreground
 from monai_sagan.transforms.greyscale import Greyscale, Greyscaled
 from monai_sagan.transforms.image_features import image_features
@@ -17,10 +20,13 @@ __all__ = [
     "AnomalyScore",
     "AnomalyScored",
     "ClassProbabilitiesd",
+    "ContrastEnsemble",
+    "ContrastScored",
     "Greyscale",
     "Greyscaled",
     "NetworkSamples",
     "NetworkSamplesd",
+    "RandCoarseNoise",
     "RandPseudoAnomaly",
     "RandPseudoAnomalyd",
     "ScaleToNetworkRange",
@@ -32,5 +38,7 @@ __all__ = [
     "find_slice_axis",
     "has_foreground",
     "image_features",
+    "read_contrast",
     "resize",
+    "volume_score",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -14,11 +14,24 @@ from monai.utils import TransformBackends, convert_to_tensor
 
 from monai_sagan.transforms.slices import find_slice_axis
 
-__all__ = ["AnomalyScore", "AnomalyScoreD", "AnomalyScoreDict", "AnomalyScored"]
+__all__ = ["AnomalyScore", "AnomalyScoreD", "AnomalyScoreDict", "AnomalyScored", "volume_score"]
 
 
 # Of the slices that show something, this share decides.
 _HIGHEST_SHARE = 0.25
+
+
+def volume_score(slice_scores: Sequence[float]) -> float:
+    """The score of a volume: the mean of the highest quarter of its slices' scores.
+
+    Args:
+        slice_scores: one a slice; those of background are 0 and do not count.
+
+    Returns:
+        The score; 0 of nothing but background.
+    """
+    highest = sorted((score for score in slice_scores if score > 0), reverse=True)
+    return fmean(highest[: math.ceil(_HIGHEST_SHARE * len(highest))]) if highest else 0.0
 
 
 class AnomalyScore(Transform):
@@ -26,7 +39,8 @@ class AnomalyScore(Transform):
 
     A lesion fills few slices of a volume: the mean over all of them would drown it. The largest alone would be that of
     the slice that is hardest to draw, mostly one of the first or the last. So the score of a volume is the mean of the
-    highest quarter of its slices' scores; slices without a change, as those of background are, do not count.
+    highest quarter of its slices' scores, see :func:`volume_score`; slices without a change, as those of background
+    are, do not count.
 
     Args:
         slice_direction: along which a volume is a stack of slices, see
@@ -66,9 +80,8 @@ class AnomalyScore(Transform):
         Returns:
             The score, in the units of the map.
         """
-        slices = sorted((score for score in self.slice_scores(anomaly_map) if score > 0), reverse=True)
-        if slices:
-            return fmean(slices[: math.ceil(_HIGHEST_SHARE * len(slices))])
+        if self.slice_axis(anomaly_map) is not None:
+            return volume_score(self.slice_scores(anomaly_map))
         return float(convert_to_tensor(anomaly_map, track_meta=False, dtype=torch.float32).mean())
 
 

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Mapping
 
 import torch
 from monai.config import KeysCollection, NdarrayOrTensor
+from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor
 
@@ -13,12 +14,17 @@ __all__ = ["Greyscale", "GreyscaleD", "GreyscaleDict", "Greyscaled"]
 
 # Luma of ITU-R BT.601, which PIL's mode "L" is.
 _LUMA = (0.299, 0.587, 0.114)
+# What a picture needs to have colour: channels that differ by this share of its range, in this share of its pixels. A
+# grey picture that was saved as colour with losses has less, and so has one with a coloured mark on it.
+_DIFFERENCE = 0.1
+_COLOURED = 0.1
 
 
 class Greyscale(Transform):
     """Turns a channel-first image with one (grey), two (grey, alpha), three (RGB) or four (RGBA) channels to one.
 
-    Alpha is left out, as PIL does. What is 8-bit stays so, rounded.
+    Alpha is left out, as PIL does. What is 8-bit stays so, rounded. The metadata of an image with metadata tell whether
+    it really had colour (``is_colour``), and not the same in three channels.
 
     Raises:
         ValueError: if the image has another number of channels.
@@ -45,7 +51,18 @@ class Greyscale(Transform):
         grey = (colour.double() * luma).sum(dim=0, keepdim=True)
         if not colour.dtype.is_floating_point:
             grey = grey.round()
-        return convert_to_dst_type(grey.to(colour.dtype), img[:1])[0]
+        converted = convert_to_dst_type(grey.to(colour.dtype), img[:1])[0]
+        if isinstance(converted, MetaTensor):
+            converted.meta["is_colour"] = _has_colour(colour)
+        return converted
+
+
+def _has_colour(colour: torch.Tensor) -> bool:
+    """Whether channels (3, *spatial) show more than grey."""
+    values = colour.double()
+    full = 255.0 if colour.dtype == torch.uint8 else float(values.max() - values.min())
+    differences = values.amax(dim=0) - values.amin(dim=0)
+    return bool((differences > _DIFFERENCE * full).double().mean() > _COLOURED)
 
 
 class Greyscaled(MapTransform):

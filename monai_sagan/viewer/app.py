@@ -11,7 +11,7 @@ import slicer
 from trame_slicer.core import SlicerApp
 from vtkmodules.vtkCommonCore import vtkLogger, vtkOutputWindow
 
-from monai_sagan.viewer.AnomalyMapLib.results import describe, percent
+from monai_sagan.viewer.AnomalyMapLib.results import AnomalyResult, describe, percent
 from monai_sagan.viewer.AnomalyMapLib.scene import ResultScene
 from monai_sagan.viewer.AnomalyMapLib.slice_scores import POSITION, SCORE, anomalous_slices, present_position
 from monai_sagan.viewer.AnomalyMapLib.volumes import ijk_to_ras, read_volume
@@ -53,11 +53,11 @@ class Viewer:
             volume = scene.AddNode(read_picture(case.volume) if is_picture(case.volume) else read_volume(case.volume))
             volume.CreateDefaultDisplayNodes()
             self._views = Views(self.server, self._application, _flat_axis(volume))
-            self.result_scene.lay(case.result, case.anomaly_map, volume)
+            self.result_scene.lay(case.result, volume)
             if case.anomaly_map is not None:
                 self.result_scene.set_rendering(True, _rendering_logic(self._application))
         self._fill_state(case)
-        steering = Steering(self._jump, self._next_anomalous_slice, self.result_scene.mark_peak)
+        steering = Steering(self._jump, self._next_anomalous_slice, self._next_finding, self.result_scene.mark_peak)
         self.ui = build_page(self.server, self._views, steering)
         self.ui.iframe_builder = with_key(self.ui.iframe_builder, self.key)
         if case.anomaly_map is not None:
@@ -79,6 +79,7 @@ class Viewer:
     def _fill_state(self, case: Case) -> None:
         """What the page shows, by the names that it knows."""
         result, map_node = case.result, self.result_scene.node("anomalyMap")
+        said = describe(result)
         self.server.state.update(
             {
                 "trame__title": f"{case.volume.name} - monai-sagan",
@@ -90,7 +91,10 @@ class Viewer:
                     for item in sorted(result.classes, key=lambda item: -item.probability)
                 ],
                 "p_value": None if result.p_value is None else f"{result.p_value:.2g}",
-                "sentence": describe(result),
+                "notice": said.notice,
+                "sentence": said.text,
+                "num_findings": len(result.findings or ()) if map_node is not None else 0,
+                "finding": None,
                 "has_map": map_node is not None,
                 "has_peak": result.peak is not None and result.peak.value > 0,
                 "slices": self._slices(),
@@ -101,7 +105,7 @@ class Viewer:
             highest = map_node.GetScalarVolumeDisplayNode().GetWindowLevelMax()
             self.server.state.update(
                 {
-                    "map_name": "weight map" if result.classes else "map",
+                    "map_name": self._map_name(result),
                     "highest": highest,
                     "step": highest / _STEPS,
                     "threshold": self.result_scene.threshold,
@@ -109,6 +113,11 @@ class Viewer:
                     "colors": self._colors(),
                 }
             )
+
+    def _map_name(self, result: AnomalyResult) -> str:
+        if self.result_scene.shows_deviation:
+            return "standard deviations from healthy"
+        return "weight map" if result.classes else "map"
 
     def _slices(self) -> list[dict[str, Any]]:
         """Of each slice: score, height in the chart in percent, place in mm, and whether it is anomalous."""
@@ -150,6 +159,15 @@ class Viewer:
 
     def _next_anomalous_slice(self) -> None:
         self.result_scene.next_anomalous_slice()
+
+    def _next_finding(self) -> None:
+        finding = self.result_scene.next_finding()
+        if finding is not None:
+            findings = self.result_scene.result.findings
+            number = [other.label for other in findings].index(finding.label) + 1
+            self.server.state.finding = (
+                f"Finding {number} of {len(findings)}: {finding.deviation:.1f} standard deviations"
+            )
 
     def _follow(self) -> None:
         """Tells the page in which slice the views are."""

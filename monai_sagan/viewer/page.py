@@ -38,11 +38,13 @@ class Steering:
     Attributes:
         jump: moves the slice views to a slice, by its row.
         next_anomalous_slice: moves them to the next anomalous one.
+        next_finding: marks the next finding, and moves them there.
         mark_peak: marks where the map is highest, and moves them there.
     """
 
     jump: Callable[[int], Any]
     next_anomalous_slice: Callable[[], Any]
+    next_finding: Callable[[], Any]
     mark_peak: Callable[[], Any]
 
 
@@ -87,6 +89,7 @@ def with_key(
 def _add_result() -> None:
     with html.Div():
         html.Div("{{ volume_name }}", classes="text-subtitle-1 font-weight-medium", style="overflow-wrap: anywhere")
+        vuetify.VAlert("{{ notice }}", id="notice", v_if=("notice",), type="warning", density="compact", classes="mt-2")
         with html.Div(v_if=("score !== null",), classes="d-flex align-baseline ga-2 mt-2"):
             html.Span("{{ score }}", id="score", classes="text-h4")
             html.Span("anomaly score", classes="text-medium-emphasis")
@@ -149,9 +152,11 @@ def _add_slices(steering: Steering) -> None:
                 classes="text-caption text-medium-emphasis",
                 style="min-height: 20px",
             )
-        with html.Div(classes="d-flex ga-2 mt-2"):
+        html.Div("{{ finding }}", id="finding", v_if=("finding",), classes="text-caption text-medium-emphasis")
+        with html.Div(classes="d-flex flex-wrap ga-2 mt-2"):
             for button, label, call, condition in (
                 ("next", "Next anomalous slice", steering.next_anomalous_slice, "slices.some(s => s.anomalous)"),
+                ("finding-button", "Next finding", steering.next_finding, "num_findings"),
                 ("peak", "Peak", steering.mark_peak, "has_peak"),
             ):
                 vuetify.VBtn(

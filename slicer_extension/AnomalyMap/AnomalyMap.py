@@ -65,6 +65,7 @@ class AnomalyMapParameterNode:
     bundle: str = ""
     sliceDirection: SliceDirection = SliceDirection.BUNDLE
     device: str = "auto"
+    judgeStrangers: bool = False
     threshold: Annotated[float, WithinRange(0, 1e9)] = 0.0
     opacity: Annotated[float, WithinRange(0, 1)] = DEFAULT_OPACITY
     rendering: bool = False
@@ -198,7 +199,7 @@ class AnomalyMapLogic(ScriptedLoadableModuleLogic):
         """
         scene = ResultScene(self.holder)
         with slicer.util.NodeModify(scene.holder):  # the panel looks when all is there
-            scene.lay(result, result.anomaly_map, input_node)
+            scene.lay(result, input_node)
         return scene
 
 
@@ -233,7 +234,14 @@ class AnomalyMapTest(ScriptedLoadableModuleTest):
         volume, logic = self._load_phantom(), AnomalyMapLogic()
         (bundle,) = (bundle for bundle in shipped_bundles(MODULE_FOLDER) if bundle.path.name == DEFAULT_BUNDLE)
         run = Run(lambda: None, logic.show)
-        run.start(child_python(MODULE_FOLDER, ""), volume, bundle.path, device="cpu", slice_direction=None)
+        run.start(
+            child_python(MODULE_FOLDER, ""),
+            volume,
+            bundle.path,
+            device="cpu",
+            slice_direction=None,
+            judge_strangers=False,
+        )
         deadline = time.monotonic() + 300
         while run.is_running and time.monotonic() < deadline:
             slicer.app.processEvents()

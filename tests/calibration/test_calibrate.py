@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import binom, kstest
 
 from monai_sagan import workflows
 from monai_sagan.bundles import CALIBRATION, derive_bundle, describe_bundle, find_bundle
 from monai_sagan.calibration import (
     Calibration,
+    PixelScale,
     conformal_p_value,
     conformal_threshold,
     describe_calibration,
@@ -73,7 +75,7 @@ class TestPictures:
         for name, result in predict(healthy / "images").items():
             assert result["anomaly_score"] == before[name]["anomaly_score"]
             assert result["p_value"] == conformal_p_value(result["anomaly_score"], scores)
-            assert result["threshold"] == threshold
+            assert (result["threshold"], result["false_positive_rate"]) == (threshold, 0.05)
             assert result["is_anomalous"] is (result["anomaly_score"] > threshold)
 
     def test_former_results_are_made_again_when_asked(self, bundle: Path, healthy: Path, tmp_path: Path) -> None:
@@ -194,7 +196,7 @@ class TestTraining:
         root = workflows.train(NAME, phantom, tmp_path / "bundle", overrides=settings, progress="none")
         calibration = workflows.calibrate(root, phantom, progress="none")
         assert len(calibration.image_scores) == 6  # of 24
-        assert len((root / "models" / "trained_on.txt").read_text().split()) == 18 + 18
+        assert len((root / "models" / "trained_on.txt").read_text().split()) == 18 + 24
 
     def test_without_a_share_there_is_nothing_to_calibrate_with(
         self, phantom: Path, tiny_settings: dict[str, Any], tmp_path: Path
@@ -260,19 +262,29 @@ class TestBroken:
 
 class TestWords:
     def test_what_it_rests_on(self) -> None:
-        scores = tuple(number / 100 for number in range(20))
-        (sentence,) = describe_calibration(Calibration("0", "acquisition", 0.05, scores))
-        assert sentence == (
+        numbers = tuple(number / 100 for number in range(20))
+        scale = PixelScale(torch.zeros(1, 2, 2), torch.ones(1, 2, 2), 2.0, tuple(5 + number for number in numbers))
+        known = {"image_scores": numbers, "image_strangeness": numbers, "image_scale": scale}
+        assert describe_calibration(Calibration("0", "acquisition", 0.05, **known)) == [
             "Calibrated with 20 healthy pictures: no p-value is below 0.048. Threshold 0.19: 4.8% of healthy pictures "
-            "lie above it on average, and with this threshold 0.1% to 16.8% (95% interval)."
-        )
+            "lie above it on average, and with this threshold 0.1% to 16.8% (95% interval).",
+            "A place is a finding above 5.19 standard deviations from healthy pictures; 5% of them, at most and on "
+            "average, have any.",
+            "Of pictures like these, 5% are taken for something else by mistake.",
+        ]
 
     def test_too_few(self) -> None:
-        (sentence,) = describe_calibration(Calibration("0", "acquisition", 0.05, (), (0.1, 0.2), ((0.1,), (0.2,))))
-        assert sentence == (
+        known = {"volume_scores": (0.1, 0.2), "slice_scores": ((0.1,), (0.2,)), "volume_strangeness": (0.1, 0.2)}
+        assert describe_calibration(Calibration("0", "acquisition", 0.05, **known)) == [
             "Calibrated with 2 healthy volumes: no p-value is below 0.33. These are too few for a threshold with 5% "
-            "false positives, which needs 19."
-        )
+            "false positives, which needs 19.",
+            "Too few healthy volumes for findings in maps.",
+            "Too few healthy volumes to recognise those of something else; 19 do.",
+        ]
+
+    def test_a_bundle_without_what_tells_strangers(self) -> None:
+        *_, sentence = describe_calibration(Calibration("0", "acquisition", 0.05, (0.1,)))
+        assert sentence.startswith("The bundle does not know its own images, so pictures of something else are not")
 
 
 def test_the_description_of_a_bundle_tells_its_calibration(bundle: Path, healthy: Path) -> None:

@@ -19,9 +19,11 @@ SIZE = (32, 32, 12)
 @pytest.fixture
 def scans(tmp_path: Path, a_series: Callable[..., Path], oblique: np.ndarray) -> Path:
     """Healthy and other volumes, some of them DICOM series, and outlined lesions in another format."""
-    for group, count in (("healthy", 2), ("unlabeled", 2), ("test/healthy", 1), ("test/anomalous", 1)):
+    groups = (("healthy", 2), ("unlabeled", 2), ("test/healthy", 1), ("test/anomalous", 1))
+    for number, (group, count) in enumerate(groups):
         for index in range(count):
-            volume, mask = phantom_volume(np.random.default_rng(index), size=SIZE, lesion=group == "test/anomalous")
+            random = np.random.default_rng([number, index])
+            volume, mask = phantom_volume(random, size=SIZE, lesion=group == "test/anomalous")
             image = sitk.GetImageFromArray(volume.astype(np.int16) * 7)
             image.SetSpacing((1.0, 1.0, 3.0))
             (tmp_path / "scans" / group).mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
-from monai_sagan.data import load_evaluation_set, load_test_set, load_training_set, read_data_json
+from monai_sagan.data import (
+    load_evaluation_set,
+    load_test_set,
+    load_training_set,
+    read_data_json,
+    write_trained_on,
+)
 from monai_sagan.errors import UserError
 
 Write = Callable[..., Path]
@@ -73,9 +79,11 @@ class TestTrainingSet:
         root = a_data_set(a_layout(healthy=3, normal=0, abnormal=5))
         assert images_of(load_training_set(root, 1.0)["unlabeled"], root) == names("abnormal", 3)
 
-    def test_default_ratio_is_the_published_one(self, a_data_set: Write) -> None:
-        root = a_data_set(a_layout())
-        assert load_training_set(root) == load_training_set(root, 0.6)
+    def test_without_a_ratio_all_are_taken(self, a_data_set: Write) -> None:
+        root = a_data_set(a_layout(healthy=3, normal=4, abnormal=5))
+        data = load_training_set(root)
+        assert images_of(data["unlabeled"], root) == names("abnormal", 5) + names("normal", 4)
+        assert len(data["healthy"]) == 3
         assert load_training_set(root) != load_training_set(root, 0.5)
 
     def test_labels_are_not_passed_on(self, a_data_set: Write) -> None:
@@ -214,12 +222,27 @@ class TestEvaluationSet:
         self, a_data_set: Write, num_reference: int, expected: int
     ) -> None:
         root = a_data_set(a_layout(healthy=10), masks=("bad_0.png",))
-        cases = load_evaluation_set(root, num_reference)
+        cases = load_evaluation_set(root, num_reference=num_reference)
         test = load_test_set(root)
         assert cases[: len(test)] == test
         reference = cases[len(test) :]
         assert images_of(reference, root) == names("healthy", expected)
         assert all(case["role"] == "reference" and case["label"] == 0 for case in reference)
+
+    def test_what_the_bundle_knows_is_left_out(self, a_data_set: Write, tmp_path: Path) -> None:
+        """By content: a copy under another name is no test either."""
+        root = a_data_set(a_layout())
+        (root / "images" / "bad_0.png").write_bytes(b"seen")
+        (tmp_path / "seen.png").write_bytes(b"seen")
+        write_trained_on(tmp_path / "known.txt", [{"image": tmp_path / "seen.png"}])
+        known = [tmp_path / "known.txt", tmp_path / "missing.txt"]
+        cases = load_evaluation_set(root, known)
+        listed = load_test_set(root)
+        assert cases[:-1] == [case for case in listed if case["name"] != "bad_0.png"]
+        assert cases[-1]["warning"].startswith("bad_0.png: left out, since the bundle was trained on this image")
+        write_trained_on(tmp_path / "known.txt", listed)
+        with pytest.raises(UserError, match=r"data.json: the bundle was trained on, or calibrated with, every image"):
+            load_evaluation_set(root, known)
 
 
 class TestDataJson:
@@ -251,7 +274,7 @@ class TestRealLayouts:
     def test_real_images(self, shared: Path, name: str, count: int, num_abnormal: int) -> None:
         root = shared / "data" / name
         content = json.loads((root / "data.json").read_text())
-        data = load_training_set(root)
+        data = load_training_set(root, 0.6)
         assert images_of(data["healthy"], root) == content["train"]["0"]
         unlabeled = content["train"]["unlabeled"]
         expected = unlabeled["1"][:num_abnormal] + unlabeled["0"][: count - num_abnormal]

@@ -13,6 +13,8 @@ from ignite.engine import Engine
 from monai_sagan.errors import UserError
 from monai_sagan.report import EvaluationReport, evaluation, overview
 
+FILES = ["examples.png", "metrics.json", "report.html", "scores.csv"]
+
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
@@ -69,7 +71,7 @@ def report_on(cases: list[dict[str, Any]], folder, **settings: Any) -> tuple[Eva
 def test_figures_page_and_picture_are_written(tmp_path):
     cases = [a_case("h1", 0, 0.1), a_case("h2", 0, 0.3), a_case("a1", 1, 0.2), a_case("a2", 1, 0.4)]
     _, metrics = report_on(cases, tmp_path / "out")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["examples.png", "metrics.json", "report.html"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES
     written = json.loads((tmp_path / "out" / "metrics.json").read_text("utf-8"))
     assert written["auc"] == metrics["auc"]
     assert metrics["auc"]["value"] == 0.75
@@ -81,7 +83,77 @@ def test_figures_page_and_picture_are_written(tmp_path):
 def test_one_class_is_reported_too(tmp_path):
     _, metrics = report_on([a_case("h1", 0, 0.1), a_case("h2", 0, 0.3)], tmp_path)
     assert metrics["auc"] is None
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["examples.png", "metrics.json", "report.html"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == FILES
+
+
+def test_the_scores_of_all_cases_but_the_reference(tmp_path):
+    cases = [
+        a_case("h1", 0, 0.1, p_value=0.5, is_anomalous=False) | {"name": "a/h1.png"},
+        a_case("a1", 1, 1 / 3),
+        a_reference(torch.zeros(1, 24, 20)),
+    ]
+    report_on(cases, tmp_path)
+    assert (tmp_path / "scores.csv").read_text("utf-8").splitlines() == [
+        "name,label,anomaly_score,p_value,is_anomalous,is_stranger,num_findings",
+        "a/h1.png,0,0.1,0.5,False,,",
+        "a1.png,1,0.3333333333333333,,,,",
+    ]
+
+
+def a_calibrated_case(name: str, label: int, **more: Any) -> dict[str, Any]:
+    """A case whose deviation is highest where its map is 0: at the lower right, in the lesion of anomalous ones."""
+    deviation = torch.zeros(1, 24, 20)
+    case = a_case(name, label, deviation_map=deviation, is_stranger=False, findings=[{"label": 1}] * label)
+    if label:
+        deviation[:, -3:, -2:] = 5.0
+        case["mask"] = (deviation > 0).float()
+    return case | more
+
+
+def test_the_deviation_from_healthy_images_is_shown_and_measured(tmp_path):
+    cases = [a_calibrated_case("h1", 0), a_calibrated_case("a1", 1)]
+    reference = a_calibrated_case("reference", 0, role="reference")
+    _, metrics = report_on([*cases, reference], tmp_path)
+    assert metrics["map"] == "deviation_map"
+    assert metrics["pixel_average_precision"] == metrics["dice"] == metrics["peak_inside_share"]["value"] == 1.0
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "standard deviations and more" in page
+    assert [metrics["with_findings"][kind]["value"] for kind in ("healthy", "anomalous")] == [0.0, 1.0]
+    assert (tmp_path / "scores.csv").read_text("utf-8").splitlines()[2] == "a1.png,1,0.5,,,False,1"
+
+
+def test_one_case_without_it_and_the_maps_are_compared_as_they_are(tmp_path):
+    for missing in (a_case("a2", 1), a_reference(torch.zeros(1, 24, 20))):
+        _, metrics = report_on([a_calibrated_case("h1", 0), a_calibrated_case("a1", 1), missing], tmp_path)
+        assert metrics["map"] == "anomaly_map"
+        assert "standard deviations" not in (tmp_path / "report.html").read_text("utf-8")
+
+
+def test_strangers_are_marked(tmp_path):
+    cases = [a_calibrated_case("h1", 0, is_stranger=True, findings=None), a_calibrated_case("a1", 1)]
+    _, metrics = report_on(cases, tmp_path)
+    assert [metrics["strangers"][kind]["value"] for kind in ("healthy", "anomalous")] == [1.0, 0.0]
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert page.count("<strong>unlike the training images</strong>") == 1
+    assert "are flagged" in page
+
+
+def test_what_is_left_out_is_said(tmp_path):
+    warning = "a2.png: left out, since the bundle was trained on this image or calibrated with it."
+    _, metrics = report_on([a_case("h1", 0), a_case("a1", 1), {"path": "a2.png", "warning": warning}], tmp_path)
+    assert (metrics["num_anomalous"], metrics["num_failed"]) == (1, 0)
+    assert warning in metrics["warnings"]
+    assert warning in (tmp_path / "report.html").read_text("utf-8")
+
+
+def test_the_share_of_peaks_inside_the_lesion(tmp_path):
+    cases = [a_case("h1", 0), a_case("a1", 1), a_case("a2", 1), a_case("a3", 1)]
+    cases[3]["anomaly_map"][0, 20, 10] = 0.9  # outside
+    _, metrics = report_on(cases, tmp_path)
+    assert metrics["peak_inside_share"]["value"] == pytest.approx(2 / 3)
+    # The exact interval of two in three.
+    assert metrics["peak_inside_share"]["low"] == pytest.approx(0.0943, abs=1e-4)
+    assert metrics["peak_inside_share"]["high"] == pytest.approx(0.9916, abs=1e-4)
 
 
 def test_the_threshold_comes_from_reference_cases_alone(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from AnomalyMapLib.scene import ROLES, ResultScene
 
 # The nodes that are only there when a user asks for them.
 ON_DEMAND = {"segmentation", "peakMarker", "volumeProperty", "volumeRendering"}
+
+OTHER = (11, 7, 4)  # (i, j, k) of the second finding
 
 
 class Case:
@@ -35,17 +38,46 @@ class Case:
         usual = {
             "slice_axis": 2,
             "slice_scores": self.voxels.mean(axis=(1, 2)).tolist(),
-            "peak": {"voxel": scenes.PEAK, "lps_mm": (self.peak_ras * (-1, -1, 1)).tolist(), "value": 0.8},
+            "peak": self.peak(),
             "settings": {"map_threshold": 0.3},
         }
         return self.result_of(**{**usual, **values})
 
     def lay(self, factor: float = 1.0, **values: Any) -> Any:
-        path = scenes.write_map(self.folder / "map.nrrd", self.voxels * np.float32(factor), self.matrix)
-        result = self.result(**values)
-        self.results.lay(result, path, self.input_node)
-        path.unlink()  # as the child's folder is removed
+        return self.lay_files(self.result(**values), anomaly_map=self.voxels * np.float32(factor))
+
+    def lay_deviation(self, **values: Any) -> Any:
+        """A result of a calibrated bundle: the map in standard deviations, and two findings, their labels reversed."""
+        findings = [self.finding(2, scenes.PEAK, 8.0), self.finding(1, OTHER, 4.0)]
+        maps = {"anomaly_map": self.voxels, "deviation_map": 10 * self.voxels, "findings_map": self.labels}
+        return self.lay_files(self.result(**{"peak": self.peak(8.0), "findings": findings, **values}), **maps)
+
+    def lay_files(self, result: Any, **maps: np.ndarray) -> Any:
+        """Lays a result with the files of some maps."""
+        paths = {
+            name: scenes.write_map(self.folder / f"{name}.nrrd", voxels, self.matrix) for name, voxels in maps.items()
+        }
+        self.results.lay(dataclasses.replace(result, **paths), self.input_node)
+        for path in paths.values():
+            path.unlink()  # as the child's folder is removed
         return result
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The voxels of the findings, (k, j, i)."""
+        labels = np.zeros(scenes.SHAPE, np.int16)
+        labels[self.voxels > 0.4] = 2
+        labels[3:5, 6:9, 10:14] = 1
+        return labels
+
+    def finding(self, label: int, voxel: tuple[int, ...], deviation: float, **values: Any) -> dict[str, Any]:
+        lps = ((self.matrix @ [*voxel, 1])[:3] * (-1, -1, 1)).tolist()
+        usual = {"label": label, "voxel": voxel, "lps_mm": lps, "deviation": deviation, "num_voxels": 9}
+        return {**usual, "p_value": 0.02, **values}
+
+    def peak(self, deviation: float | None = None) -> dict[str, Any]:
+        lps = (self.peak_ras * (-1, -1, 1)).tolist()
+        return {"voxel": scenes.PEAK, "lps_mm": lps, "value": 0.8, "deviation": deviation}
 
     def lay_all(self) -> Any:
         """A result with everything that a user can ask for."""

@@ -17,7 +17,7 @@ def a_marker(scene: Any) -> Any:
 def test_one_point_named_by_the_value(scene: Any) -> None:
     map_node, marker_node = scene.add_volume(scenes.phantom()[1], np.eye(4)), a_marker(scene)
     for value in (0.5, 0.8125):
-        peak.mark_peak(marker_node, map_node, (1, 2, 3), value)
+        peak.mark(marker_node, map_node, (1, 2, 3), f"peak {value:.3g}")
     assert marker_node.GetNumberOfControlPoints() == 1
     assert marker_node.GetNthControlPointLabel(0) == "peak 0.812"
     assert marker_node.GetNthControlPointLocked(0)
@@ -26,11 +26,11 @@ def test_one_point_named_by_the_value(scene: Any) -> None:
 
 def test_is_a_cross_until_somebody_changes_it(scene: Any) -> None:
     map_node, marker_node = scene.add_volume(scenes.phantom()[1], np.eye(4)), a_marker(scene)
-    peak.mark_peak(marker_node, map_node, (1, 2, 3), 0.5)
+    peak.mark(marker_node, map_node, (1, 2, 3), "peak")
     display = marker_node.GetDisplayNode()
     assert display.GetGlyphType() == display.Cross2D
     display.SetGlyphType(display.Circle2D)
-    peak.mark_peak(marker_node, map_node, (1, 2, 3), 0.5)
+    peak.mark(marker_node, map_node, (1, 2, 3), "peak")
     assert display.GetGlyphType() == display.Circle2D
 
 
@@ -40,7 +40,7 @@ def test_moves_with_the_map(scene: Any) -> None:
     matrix = scenes.GEOMETRIES["oblique"]
     transform_node.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))
     map_node.SetAndObserveTransformNodeID(transform_node.GetID())
-    peak.mark_peak(marker_node, map_node, (1, 2, 3), 0.5)
+    peak.mark(marker_node, map_node, (1, 2, 3), "peak")
     np.testing.assert_allclose(peak.world_position(marker_node), (matrix @ [1, 2, 3, 1])[:3])
 
 

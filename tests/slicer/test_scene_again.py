@@ -55,7 +55,7 @@ class TestAgain:
         before = scenes.count_nodes(case.scene)
         case.lay_all()
         result = case.result(classes=[{"name": "normal", "probability": 1.0}], peak=None, slice_axis=None)
-        case.results.lay(result, None, case.input_node)
+        case.results.lay(result, case.input_node)
         assert roles_of(case.results) == {"inputVolume"}
         assert case.results.result.classes == result.classes
         assert scenes.count_nodes(case.scene) == before

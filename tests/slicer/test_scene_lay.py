@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ class TestLay:
         before = scenes.count_nodes(case.scene)
         path = scenes.write_map(case.folder / "other.nrrd", np.zeros((2, 3, 4), np.float32), np.eye(4))
         with pytest.raises(VolumeError, match="does not fit head"):
-            case.results.lay(case.result(anomaly_score=0.9), path, case.input_node)
+            case.results.lay(replace(case.result(anomaly_score=0.9), anomaly_map=path), case.input_node)
         assert scenes.count_nodes(case.scene) == before
         assert case.results.result.anomaly_score == 0.25
         np.testing.assert_array_equal(slicer.util.arrayFromVolume(case.results.node("anomalyMap")), case.voxels)
@@ -140,7 +141,7 @@ def test_a_scene_without_logics_and_views(tmp_path: Path, result_of: Callable[..
     path = scenes.write_map(tmp_path / "map.nrrd", scenes.phantom()[1], np.eye(4))
     peak_of_map = {"voxel": scenes.PEAK, "lps_mm": [-24, -10, 13], "value": 0.8}
     result = result_of(slice_axis=2, slice_scores=scenes.phantom()[1].mean(axis=(1, 2)).tolist(), peak=peak_of_map)
-    results.lay(result, path, input_node)
+    results.lay(replace(result, anomaly_map=path), input_node)
     results.set_rendering(True)
     results.threshold = 0.4
     results.opacity = 0.5
@@ -164,7 +165,7 @@ def test_a_large_map_is_laid_in_time(scene: Any, tmp_path: Path, result_of: Call
     read_map(path, input_node)
     reading = time.perf_counter() - start
     start = time.perf_counter()
-    results.lay(result, path, input_node)
+    results.lay(replace(result, anomaly_map=path), input_node)
     scene.fit()
     scene.pixels("Red")
     laying = time.perf_counter() - start - reading

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ class TestSavedScene:
         back.mark_peak()
         np.testing.assert_allclose(peak.world_position(back.node("peakMarker")), case.peak_ras, atol=1e-3)
         path = scenes.write_map(tmp_path / "map.nrrd", case.voxels, case.matrix)
-        back.lay(case.result(), path, back.node("inputVolume"))
+        back.lay(replace(case.result(), anomaly_map=path), back.node("inputVolume"))
         back.make_segment()
         back.mark_peak()
         assert all(count <= before[name] for name, count in scenes.count_nodes(loaded).items())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scenes
 import slicer
-from AnomalyMapLib.segment import SEGMENT_ID, make_segment, remove_segment
+from AnomalyMapLib.segment import SEGMENT_ID, make_segment, remove_segments
 from AnomalyMapLib.volumes import VolumeError
 from vtk.util.numpy_support import vtk_to_numpy
 
@@ -68,7 +68,7 @@ def test_segments_made_by_hand_are_left_alone(scene: Any) -> None:
     segmentation_node.GetSegmentation().AddEmptySegment("mine")
     make_segment(segmentation_node, map_node, map_node, 0.2)
     assert segmentation_node.GetSegmentation().GetNumberOfSegments() == 2
-    assert remove_segment(segmentation_node)
+    assert remove_segments(segmentation_node)
     assert segmentation_node.GetSegmentation().GetNthSegmentID(0) == "mine"
 
 

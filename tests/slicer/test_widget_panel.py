@@ -79,7 +79,15 @@ def test_everything_that_can_be_used_explains_itself(panel: Any) -> None:
 
 
 def test_texts_from_elsewhere_are_no_markup(panel: Any) -> None:
-    names = ("bundlePurposeLabel", "statusLabel", "resultLabel", "sliceLabel", "displayLabel")
+    names = (
+        "bundlePurposeLabel",
+        "statusLabel",
+        "resultLabel",
+        "noticeLabel",
+        "findingLabel",
+        "sliceLabel",
+        "displayLabel",
+    )
     assert {getattr(panel.ui, name).textFormat for name in names} == {Qt.TextFormat.PlainText}
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("PySide6")
+import cases
 import scenes
 import slicer
 from AnomalyMapLib.results import describe
@@ -28,15 +29,16 @@ def planes(scene: Any) -> tuple[float, float, float]:
 class TestWords:
     def test_a_score_that_is_calibrated(self, panel: Any, show: Callable[..., Any]) -> None:
         result = show(p_value=0.03, threshold=0.2, is_anomalous=True)
-        assert panel.ui.resultLabel.text == describe(result)
-        assert "counts as anomalous" in panel.ui.resultLabel.text
+        assert panel.ui.resultLabel.text == describe(result).text
+        assert panel.ui.resultLabel.text.startswith("More unusual than 97 of 100 healthy images")
+        assert panel.ui.noticeLabel.isHidden()
         assert (panel.ui.scoreLabel.text, panel.ui.pValueLabel.text) == ("0.25", "0.03")
         assert not panel.ui.scoreLabel.isHidden()
         assert not panel.ui.pValueLabel.isHidden()
 
     def test_a_score_that_is_not(self, panel: Any, show: Callable[..., Any]) -> None:
         show()
-        assert panel.ui.pValueLabel.text == "bundle not calibrated"
+        assert panel.ui.pValueLabel.text == "not compared with healthy images"
 
     def test_classes(self, panel: Any, show: Callable[..., Any]) -> None:
         show(classes=CLASSES, anomaly_score=None)
@@ -61,9 +63,56 @@ class TestWords:
     def test_a_result_of_a_later_version(self, panel: Any, show: Callable[..., Any], scene: Any) -> None:
         show()
         text = scene.holder.GetParameter("result")
-        scene.holder.SetParameter("result", text.replace('"schema_version": "1.1"', '"schema_version": "2.0"'))
+        scene.holder.SetParameter("result", text.replace('"schema_version": "1.3"', '"schema_version": "2.0"'))
         assert "schema version 2.0" in panel.ui.resultLabel.text
         assert not panel.ui.segmentButton.enabled
+
+
+class TestStranger:
+    REASON = "It looks unlike the images that the bundle was made for."
+
+    def test_the_notice_is_seen_at_once(self, panel: Any, show: Callable[..., Any]) -> None:
+        show(is_stranger=True, stranger_reasons=[self.REASON])
+        notice = panel.ui.noticeLabel
+        assert not notice.isHidden()
+        assert notice.text.startswith("Do not rely on this result: ")
+        assert self.REASON in notice.text
+        assert "background" in notice.styleSheet
+        assert "rely" not in panel.ui.resultLabel.text
+        assert panel.ui.pValueLabel.text == "withheld"
+
+    def test_it_goes_with_the_next_result(self, panel: Any, show: Callable[..., Any]) -> None:
+        show(is_stranger=True, stranger_reasons=[self.REASON])
+        show(is_stranger=False)
+        assert panel.ui.noticeLabel.isHidden()
+
+
+class TestFindings:
+    def test_next_goes_to_each_in_turn(self, panel: Any, case: Any, scene: Any) -> None:
+        case.lay_deviation()
+        button, label = panel.ui.nextFindingButton, panel.ui.findingLabel
+        assert not button.isHidden()
+        seen = []
+        for _ in range(3):
+            button.click()
+            seen.append((label.text.split(":")[0], planes(scene)[2]))
+        other = (case.matrix @ [*cases.OTHER, 1])[2]
+        assert [words for words, _ in seen] == ["Finding 1 of 2", "Finding 2 of 2", "Finding 1 of 2"]
+        assert [place for _, place in seen] == pytest.approx([case.peak_ras[2], other, case.peak_ras[2]], abs=0.1)
+        assert "8.0 standard deviations" in label.text
+
+    def test_the_map_is_in_standard_deviations(self, panel: Any, case: Any, show: Callable[..., Any]) -> None:
+        case.lay_deviation()
+        assert panel.ui.mapKindLabel.text == "Standard deviations from healthy images"
+        assert panel.ui.thresholdSlider.maximum == pytest.approx(8.0)
+        assert panel.ui.thresholdSlider.value == case.results.threshold == 2.0  # half of the lowest finding's
+        show()
+        assert panel.ui.mapKindLabel.text == "Departure from the healthy redrawing, 0 to 1"
+
+    @pytest.mark.parametrize("findings", [None, []])
+    def test_none(self, panel: Any, show: Callable[..., Any], findings: Any) -> None:
+        show(findings=findings)
+        assert panel.ui.nextFindingButton.isHidden()
 
 
 class TestSlices:

@@ -12,6 +12,8 @@ from AnomalyMapLib.results import (
     AnomalyResult,
     BundleOfResult,
     ClassProbability,
+    Description,
+    Finding,
     Peak,
     ResultError,
     describe,
@@ -51,6 +53,15 @@ def a_classification(**changes: Any) -> dict[str, Any]:
     return a_volume(anomaly_score=None, slice_axis=None, slice_scores=[], peak=peak, classes=classes, **changes)
 
 
+def a_calibrated_volume(**changes: Any) -> dict[str, Any]:
+    """A result of a calibrated bundle with two findings."""
+    place = {"voxel": [5, 17, 1], "lps_mm": [-12.04, 30.5, -45]}
+    more = {"num_voxels": 120, "p_value": 0.02}
+    findings = [{"label": 1, **place, "deviation": 7.3, **more}, {"label": 2, **place, "deviation": 4.0, **more}]
+    peak = {**place, "value": 0.75, "deviation": 7.3}
+    return a_volume(p_value=0.02, score_kind="residual", is_stranger=False, findings=findings, peak=peak, **changes)
+
+
 class TestReading:
     def test_a_volume(self) -> None:
         assert result_from_dict(a_volume(), Path("map.nrrd")) == AnomalyResult(
@@ -83,6 +94,17 @@ class TestReading:
         old = a_volume(schema_version="1.0")
         del old["settings"], old["input_sha256"]
         assert result_from_dict(old).map_threshold is None
+
+    @pytest.mark.parametrize("version", ["1.0", "1.1", "1.2"])
+    def test_earlier_ones_lack_findings_and_strangers(self, version: str) -> None:
+        result = result_from_dict(a_volume(schema_version=version))
+        assert (result.findings, result.is_stranger, result.score_kind) == (None, None, None)
+        assert result.peak.deviation is None
+
+    def test_findings(self) -> None:
+        result = result_from_dict(a_calibrated_volume())
+        assert result.findings[0] == Finding(1, (5, 17, 1), (-12.04, 30.5, -45.0), 7.3, 120, 0.02)
+        assert result_from_dict(a_volume(findings=[])).findings == ()
 
     def test_a_later_1_x(self) -> None:
         assert result_from_dict(a_volume(schema_version="1.17")).input == "input.nrrd"
@@ -117,6 +139,8 @@ class TestReading:
             ({"warnings": "careful"}, "The result's warnings should be a list, not 'careful'."),
             ({"classes": [["normal", 0.5]]}, "The result's classes should be an object, not "),
             ({"classes": [{"name": "normal"}]}, "The result has no probability."),
+            ({"findings": [{"label": 1, "voxel": [1, 2]}]}, "The result has no deviation."),
+            ({"findings": 3}, "The result's findings should be a list, not '3'."),
             ({"settings": []}, "The result's settings should be an object, not '[]'."),
         ],
     )
@@ -140,6 +164,17 @@ class TestFile:
         (tmp_path / f"a[1].b_anomaly{ending}").touch()
         assert read_result(path) == result_from_dict(a_volume(), tmp_path / f"a[1].b_anomaly{ending}")
 
+    def test_with_all_maps_beside_it(self, tmp_path: Path) -> None:
+        path = tmp_path / "a_anomaly.json"
+        for kind in ("anomaly", "deviation", "findings"):
+            (tmp_path / f"a_{kind}.nrrd").touch()
+        path.write_text(json.dumps(a_calibrated_volume()), encoding="utf-8")
+        result = read_result(path)
+        assert (result.shown_map, result.findings_map) == (tmp_path / "a_deviation.nrrd", tmp_path / "a_findings.nrrd")
+        path.write_text(json.dumps(a_volume()), encoding="utf-8")  # and they are of an earlier run
+        assert read_result(path).shown_map == tmp_path / "a_anomaly.nrrd"
+        assert read_result(path).findings_map is None
+
     @pytest.mark.parametrize(
         ("content", "sentence"),
         [
@@ -162,7 +197,7 @@ class TestFile:
             read_result(tmp_path / "x.json")
 
 
-@pytest.mark.parametrize("values", [a_volume(), a_classification(warnings=["Blurred."])])
+@pytest.mark.parametrize("values", [a_volume(), a_calibrated_volume(), a_classification(warnings=["Blurred."])])
 def test_what_a_scene_keeps_is_the_same_but_for_the_file(values: dict[str, Any]) -> None:
     result = result_from_dict(values, Path("/home/doe/map.nrrd"))
     kept = result_to_json(result)
@@ -172,56 +207,115 @@ def test_what_a_scene_keeps_is_the_same_but_for_the_file(values: dict[str, Any])
 
 class TestDescription:
     def test_a_volume(self) -> None:
-        assert describe(result_from_dict(a_volume())) == (
-            "Score 0.0432. This bundle is not calibrated: the score only means something beside those of other images "
-            "by the same bundle. The map is highest (0.75) in slice 2 of 3, at R 12.0 mm, P 30.5 mm, I 45.0 mm."
+        assert describe(result_from_dict(a_volume())) == Description(
+            "",
+            "Score 0.0432. It was not compared with healthy images: the score only means something beside those of "
+            "other images by the same bundle. The map is highest (0.75) in slice 2 of 3, at R 12.0 mm, P 30.5 mm, "
+            "I 45.0 mm.",
         )
 
     def test_a_calibrated_bundle(self) -> None:
-        result = result_from_dict(a_volume(p_value=0.012, threshold=0.04, is_anomalous=True, peak=None))
-        assert describe(result) == (
-            "Score 0.0432. The p-value is 0.012: of healthy images, 1.2 % score as high or higher. Taken as a whole, "
-            "the image counts as anomalous."
+        result = result_from_dict(a_volume(p_value=0.02, threshold=0.04, is_anomalous=True, peak=None))
+        assert describe(result).text == (
+            "More unusual than 98 of 100 healthy images (p = 0.02). The score, 0.0432, is above the threshold, 0.04."
         )
-        assert describe(replace(result, is_anomalous=False)).endswith("it is not unusual for a healthy one.")
+        told = replace(result, anomaly_score=0.01, false_positive_rate=0.05)
+        assert describe(told).text.endswith(
+            "The score, 0.01, is not above the threshold, 0.04; 5 in 100 healthy images lie above it."
+        )
+
+    @pytest.mark.parametrize(
+        ("p_value", "words"),
+        [
+            (1 / 41, "More unusual than 97 of 100 healthy images (p = 0.024)."),
+            (0.0025, "More unusual than 997 of 1000 healthy images (p = 0.0025)."),
+            (0.5, "More unusual than 50 of 100 healthy images (p = 0.5)."),
+            (0.7, "Not unusual: 70 of 100 healthy images are as unusual or more (p = 0.7)."),
+            (1.0, "Not unusual: 100 of 100 healthy images are as unusual or more (p = 1)."),
+        ],
+    )
+    def test_a_p_value_in_images(self, p_value: float, words: str) -> None:
+        assert describe(result_from_dict(a_volume(p_value=p_value))).text.startswith(words)
+
+    @pytest.mark.parametrize(("rate", "words"), [(0.05, "5 in 100"), (0.1, "10 in 100"), (0.025, "25 in 1000")])
+    def test_a_rate(self, rate: float, words: str) -> None:
+        result = result_from_dict(a_volume(p_value=0.2, threshold=0.1, is_anomalous=False, false_positive_rate=rate))
+        assert f"; {words} healthy images lie above it." in describe(result).text
+
+    def test_a_learned_score(self) -> None:
+        assert "it is no mean of the map" in describe(result_from_dict(a_volume(score_kind="contrast"))).text
+        assert "learned" not in describe(result_from_dict(a_volume(score_kind="residual"))).text
+
+    def test_findings(self) -> None:
+        result = result_from_dict(a_calibrated_volume())
+        assert describe(result).text.endswith(
+            "2 findings: the first deviates most, 7.3 standard deviations from healthy images, in slice 2 of 3, at "
+            "R 12.0 mm, P 30.5 mm, I 45.0 mm."
+        )
+        assert "1 finding: it deviates 7.3" in describe(replace(result, findings=result.findings[:1])).text
+        none = describe(replace(result, findings=())).text
+        assert "No findings: no region deviates more than healthy images do somewhere." in none
+        assert "That does not rule out a lesion." in none
+        assert "It deviates most, 7.3 standard deviations, in slice 2 of 3" in none
+        assert "Too few healthy images" in describe(replace(result, findings=None)).text
+
+    def test_a_stranger_comes_first(self) -> None:
+        reason = "It looks like a colour photograph."
+        warning = f"Do not rely on this result; its p-value is withheld. {reason}"
+        values = a_volume(is_stranger=True, stranger_reasons=[reason], warnings=[warning, "Blurred."])
+        said = describe(result_from_dict(values))
+        assert said.notice == (
+            "Do not rely on this result: the image is not of the kind that the bundle was made for. "
+            f"{reason} Whether it is unusual was not judged."
+        )
+        assert reason not in said.text
+        assert "compared" not in said.text
+        assert said.text.endswith("Blurred.")
+        judged = describe(result_from_dict({**values, "p_value": 0.5}))
+        assert judged.notice.endswith("as you asked; these numbers promise nothing.")
+
+    def test_who_is_no_stranger_is_told_nothing(self) -> None:
+        for told in (False, None):
+            assert describe(result_from_dict(a_volume(is_stranger=told))).notice == ""
 
     def test_slices_that_stand_out(self) -> None:
         result = result_from_dict(
             a_volume(p_value=0.06, peak=None, slice_scores=[0, 0.1, 0.2, 0.1], slice_p_values=[None, 0.03, 0.05, 0.5])
         )
         assert result.slice_p_values == (None, 0.03, 0.05, 0.5)
-        assert result_from_dict(json.loads(result_to_json(result))).slice_p_values == result.slice_p_values
-        assert describe(result).endswith(
+        assert describe(result).text.endswith(
             "2 of 3 slices have a p-value of 0.05 or less, each beside its like; by chance it would be 0.15."
         )
-        assert "1 slice has a p-value" in describe(replace(result, slice_p_values=(None, 0.03, 0.2, 0.5)))
-        assert "slice" not in describe(replace(result, slice_p_values=(None, 0.3, 0.2, 0.5)))
+        assert "1 slice has a p-value" in describe(replace(result, slice_p_values=(None, 0.03, 0.2, 0.5))).text
+        assert "slice" not in describe(replace(result, slice_p_values=(None, 0.3, 0.2, 0.5))).text
 
     def test_a_classifier(self) -> None:
-        assert describe(result_from_dict(a_classification())) == (
+        assert describe(result_from_dict(a_classification())).text == (
             "Most probable is pneumonia (pneumonia 93 %, normal 7.2 %). The weight map is highest (1) in column 5, "
             "row 10."
         )
 
     def test_a_classifier_of_volumes(self) -> None:
         peak = {"voxel": [5, 17, 1], "lps_mm": [-12.04, 30.5, -45], "value": 1}
-        text = describe(replace(result_from_dict(a_classification()), peak=result_from_dict(a_volume(peak=peak)).peak))
+        text = describe(
+            replace(result_from_dict(a_classification()), peak=result_from_dict(a_volume(peak=peak)).peak)
+        ).text
         assert text.endswith("The weight map is highest (1) at R 12.0 mm, P 30.5 mm, I 45.0 mm.")
 
     def test_a_classifier_without_a_map(self) -> None:
         result = replace(result_from_dict(a_classification()), peak=None)
-        assert describe(result) == (
+        assert describe(result).text == (
             "Most probable is pneumonia (pneumonia 93 %, normal 7.2 %). There is no weight map: this bundle was "
             "trained without one."
         )
 
     def test_warnings_come_last(self) -> None:
         warnings = ["The image is unlike those that the bundle was made for."]
-        assert describe(result_from_dict(a_volume(warnings=warnings))).endswith(warnings[0])
+        assert describe(result_from_dict(a_volume(warnings=warnings))).text.endswith(warnings[0])
 
     def test_a_map_of_zeros(self) -> None:
         peak = {"voxel": [0, 0, 0], "lps_mm": None, "value": 0}
-        assert describe(result_from_dict(a_volume(peak=peak))).endswith("The map is zero everywhere.")
+        assert describe(result_from_dict(a_volume(peak=peak))).text.endswith("The map is zero everywhere.")
 
 
 def test_only_a_classifier_may_have_no_map() -> None:

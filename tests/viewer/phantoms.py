@@ -49,6 +49,21 @@ def write_picture(folder: Path, **changes: Any) -> Path:
     return folder / "head.png"
 
 
+def write_findings(folder: Path) -> Path:
+    """A PNG, and in ``maps`` a calibrated bundle's result with one finding, at its peak.
+
+    Returns:
+        The picture.
+    """
+    anomaly_map = scenes.phantom()[1][[PEAK_ROW]]
+    place = {"voxel": list(scenes.PEAK[:2]), "lps_mm": [*map(float, scenes.PEAK[:2]), 0.0]}
+    finding = {**place, "label": 1, "deviation": 8.0, "num_voxels": 9, "p_value": 0.02}
+    picture = write_picture(folder, peak={**place, "value": 0.8, "deviation": 8.0}, findings=[finding])
+    for kind, voxels in (("deviation", 10 * anomaly_map), ("findings", (anomaly_map > 0.4).astype(np.int16))):
+        scenes.write_map(folder / "maps" / f"head_{kind}.nrrd", voxels, np.diag([-1.0, -1.0, 1.0, 1.0]))
+    return picture
+
+
 def write_result(folder: Path, name: str, anomaly_map: np.ndarray, matrix: np.ndarray, **changes: Any) -> None:
     """The result of an image of a name, in the folder ``maps``; what ``changes`` say takes the place of the usual."""
     peak = np.unravel_index(anomaly_map.argmax(), anomaly_map.shape)

@@ -40,7 +40,8 @@ def test_tells_the_result(view: Views, phantom: Path) -> None:
     assert page.title() == "head.nrrd - monai-sagan"
     assert page.locator("#score").inner_text() == "0.123"
     sentence = page.locator("#sentence").inner_text()
-    assert "of healthy images, 1.5 % score as high or higher" in sentence
+    assert "More unusual than 98 of 100 healthy images" in sentence
+    assert page.locator("#notice").count() == 0
     assert "slice 14 of 20" in sentence
     assert page.locator(".chart g").count() == 20
     assert page.locator(".chart .anomalous").count() == 1
@@ -83,6 +84,27 @@ def test_peak(view: Views, phantom: Path) -> None:
     served.page.locator("#peak").click()
     wait_until(lambda: served.slice_text().startswith("Slice 14 of 20"), "the peak's slice")
     wait_until(lambda: all(is_peak_mark(served.pixels(name)).any() for name in served.views()), "its mark")
+
+
+def test_a_stranger(view: Views, tmp_path: Path) -> None:
+    reason = "It looks like a colour photograph."
+    told = {"is_stranger": True, "stranger_reasons": [reason], "p_value": None, "is_anomalous": None}
+    page = view(phantoms.write_picture(tmp_path, **told), tmp_path / "maps").page
+    notice = page.locator("#notice").inner_text()
+    assert notice.startswith("Do not rely on this result: ")
+    assert reason in notice
+    assert "rely" not in page.locator("#sentence").inner_text()
+
+
+def test_findings(view: Views, tmp_path: Path) -> None:
+    served = view(phantoms.write_findings(tmp_path), tmp_path / "maps")
+    page = served.page
+    assert "1 finding: it deviates 8.0 standard deviations" in page.locator("#sentence").inner_text()
+    assert page.get_by_text("standard deviations from healthy", exact=True).count() == 1
+    assert not is_peak_mark(served.pixels("axial")).any()
+    page.locator("#finding-button").click()
+    wait_until(lambda: is_peak_mark(served.pixels("axial")).any(), "the finding's mark")
+    assert page.locator("#finding").inner_text() == "Finding 1 of 1: 8.0 standard deviations"
 
 
 def test_a_picture_has_one_view(view: Views, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A marker where the map is highest."""
+"""A marker on what was found: where the map is highest, or on a finding."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import slicer
 from .segment import MARK_COLOR
 from .volumes import ijk_to_ras, lay_under
 
-__all__ = ["mark_peak", "peak_position", "world_position"]
+__all__ = ["mark", "peak_position", "ras_of", "world_position"]
 
 
-def mark_peak(
+def mark(
     marker_node: slicer.vtkMRMLMarkupsFiducialNode,
     map_node: slicer.vtkMRMLScalarVolumeNode,
     ras: Sequence[float],
-    value: float,
+    label: str,
 ) -> None:
-    """Puts one point, named by the map's value, in the place of those that a node has.
+    """Puts one point in the place of those that a node has.
 
     Args:
-        marker_node: what marks the peak from now on; it moves with the map.
+        marker_node: what marks the place from now on; it moves with the map.
         map_node: the map.
         ras: the place in mm, without the map's parent transform.
-        value: of the map there.
+        label: what the views write beside it.
     """
     is_new = marker_node.GetNumberOfControlPoints() == 0
     marker_node.RemoveAllControlPoints()
-    marker_node.AddControlPoint(*map(float, ras), f"peak {value:.3g}")
+    marker_node.AddControlPoint(*map(float, ras), label)
     marker_node.SetNthControlPointLocked(0, True)  # or a click drags it away
     lay_under(marker_node, map_node)
     if marker_node.GetDisplayNode() is None:  # where no logic has made it already
@@ -55,11 +55,16 @@ def peak_position(
         Millimetres (R, A, S), without the map's parent transform.
     """
     if lps_mm is not None:
-        left, posterior, superior = lps_mm
-        return -left, -posterior, superior
+        return ras_of(lps_mm)
     values = slicer.util.arrayFromVolume(map_node)
     k, j, i = np.unravel_index(values.argmax(), values.shape)
     return tuple((ijk_to_ras(map_node) @ [i, j, k, 1])[:3].tolist())
+
+
+def ras_of(lps_mm: Sequence[float]) -> tuple[float, float, float]:
+    """Millimetres (R, A, S) of a place that a result tells as (left, posterior, superior)."""
+    left, posterior, superior = lps_mm
+    return -left, -posterior, superior
 
 
 def world_position(marker_node: slicer.vtkMRMLMarkupsFiducialNode) -> tuple[float, float, float]:

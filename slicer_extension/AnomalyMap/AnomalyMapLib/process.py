@@ -124,7 +124,13 @@ class PredictProcess:
         return f"{told} About {words_for_seconds(left)} left."
 
     def start(
-        self, python: ChildPython, bundle: Path, *, device: str = "auto", slice_direction: str | None = None
+        self,
+        python: ChildPython,
+        bundle: Path,
+        *,
+        device: str = "auto",
+        slice_direction: str | None = None,
+        judge_strangers: bool = False,
     ) -> None:
         """Starts the child on the volume at :attr:`input_path`. Where that fails, the state is ``FAILED``.
 
@@ -133,6 +139,7 @@ class PredictProcess:
             bundle: the bundle's folder.
             device: ``auto``, ``cpu`` or a CUDA device such as ``cuda:0``.
             slice_direction: ``acquisition``, ``axial``, ``coronal`` or ``sagittal``; by default as the bundle has it.
+            judge_strangers: whether images of another kind than the bundle's have p-values and findings all the same.
 
         Raises:
             RuntimeError: if it was started before.
@@ -144,6 +151,8 @@ class PredictProcess:
         command += ["--device", device, "--progress", "json"]
         if slice_direction is not None:
             command += ["--slice-direction", slice_direction]
+        if judge_strangers:
+            command.append("--judge-strangers")
         try:
             process = start_tree(command, self._folder, {**python.variables, **self._own_variables()})
         except OSError as error:
@@ -233,7 +242,9 @@ class PredictProcess:
         except ResultError as error:
             self._errors.append(str(error))
             return
-        if result.has_map and (result.anomaly_map is None or not result.anomaly_map.is_file()):
+        maps = (result.anomaly_map, result.deviation_map, result.findings_map)
+        is_complete = result.anomaly_map is not None and all(path is None or path.is_file() for path in maps)
+        if result.has_map and not is_complete:
             self._errors.append("The result came without its map; try again, and look whether the disk is full.")
             return
         self._result = result

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -13,6 +14,8 @@ __all__ = [
     "AnomalyResult",
     "BundleOfResult",
     "ClassProbability",
+    "Description",
+    "Finding",
     "Peak",
     "ResultError",
     "describe",
@@ -23,9 +26,11 @@ __all__ = [
 ]
 
 _SCHEMA = "1"
+_MINOR_VERSION = 3
 _LOW_P_VALUE = 0.05
 _MAP_ENDINGS = (".nrrd", ".nii.gz", ".nii", ".mha")
 _JSON_ENDING = "_anomaly.json"
+_CONTRAST = "contrast"
 _T = TypeVar("_T")
 
 
@@ -35,17 +40,40 @@ class ResultError(ValueError):
 
 @dataclass(frozen=True)
 class Peak:
-    """Where a map is highest.
+    """Where an image deviates most from healthy ones; where that is not known, where its map is highest.
 
     Attributes:
         voxel: index in the order of the file's axes.
         lps_mm: the place in millimetres (left, posterior, superior); None without geometry.
         value: the map there.
+        deviation: in standard deviations from healthy images; None where that is not known.
     """
 
     voxel: tuple[int, ...]
     lps_mm: tuple[float, float, float] | None
     value: float
+    deviation: float | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A region that deviates more than healthy images do anywhere.
+
+    Attributes:
+        label: its number in the map of findings, from 1.
+        voxel: where it deviates most, index in the order of the file's axes.
+        lps_mm: the same in millimetres (left, posterior, superior); None without geometry.
+        deviation: there, in standard deviations from healthy images.
+        num_voxels: how large it is.
+        p_value: the share of healthy images that deviate as much anywhere.
+    """
+
+    label: int
+    voxel: tuple[int, ...]
+    lps_mm: tuple[float, float, float] | None
+    deviation: float
+    num_voxels: int
+    p_value: float
 
 
 @dataclass(frozen=True)
@@ -81,6 +109,15 @@ class AnomalyResult:
         warnings: sentences.
         map_threshold: from where on the map counts as anomalous, as it was asked for.
         slice_p_values: one a slice, None for background; empty unless the bundle is calibrated with volumes.
+        score_kind: what the score is, "residual" (the mean of the map) or "contrast" (learned from how healthy images
+            differ from unlabelled ones); None for a classifier, and where it is not told.
+        false_positive_rate: the share of healthy images above the threshold, and with any finding; None if not told.
+        findings: the most extraordinary one first; None where it cannot be told.
+        is_stranger: whether the image is of another kind than those that the bundle was made for; None where it cannot
+            be told.
+        stranger_reasons: why, in sentences.
+        deviation_map: file of the map in standard deviations from healthy images; None without one.
+        findings_map: file of the findings, voxels with their labels; None without one.
     """
 
     anomaly_map: Path | None
@@ -97,11 +134,36 @@ class AnomalyResult:
     warnings: tuple[str, ...]
     map_threshold: float | None
     slice_p_values: tuple[float | None, ...] = ()
+    score_kind: str | None = None
+    false_positive_rate: float | None = None
+    findings: tuple[Finding, ...] | None = None
+    is_stranger: bool | None = None
+    stranger_reasons: tuple[str, ...] = ()
+    deviation_map: Path | None = None
+    findings_map: Path | None = None
 
     @property
     def has_map(self) -> bool:
         """Whether a map belongs to it: a classifier that was trained without attention has none, and so no peak."""
         return self.peak is not None or not self.classes
+
+    @property
+    def shown_map(self) -> Path | None:
+        """The map to look at: the one in standard deviations from healthy images, where there is one."""
+        return self.deviation_map or self.anomaly_map
+
+
+@dataclass(frozen=True)
+class Description:
+    """A result in words.
+
+    Attributes:
+        notice: what has to be seen before all else, why the result is not to be relied on; empty without such a reason.
+        text: what was found, a few sentences.
+    """
+
+    notice: str
+    text: str
 
 
 def result_from_dict(values: Mapping[str, Any], anomaly_map: Path | None = None) -> AnomalyResult:
@@ -120,13 +182,12 @@ def result_from_dict(values: Mapping[str, Any], anomaly_map: Path | None = None)
             f"The result has schema version {version}, and this extension reads {_SCHEMA}.x; "
             "install versions of the extension and of monai-sagan that belong together."
         )
-    named = _optional(values, "anomaly_map", _word)
     slice_axis = _optional(values, "slice_axis", _index)
     peak = _optional(values, "peak", _peak)
     if slice_axis is not None and peak is not None and slice_axis >= len(peak.voxel):
         raise ResultError(f"The result's slice_axis is {slice_axis}, but its peak has {len(peak.voxel)} axes.")
     return AnomalyResult(
-        anomaly_map=anomaly_map or (Path(named) if named else None),
+        anomaly_map=anomaly_map or _optional(values, "anomaly_map", _path),
         input=_field(values, "input", _word),
         anomaly_score=_optional(values, "anomaly_score", _number),
         p_value=_optional(values, "p_value", _number),
@@ -140,11 +201,18 @@ def result_from_dict(values: Mapping[str, Any], anomaly_map: Path | None = None)
         warnings=_optional(values, "warnings", _sentences) or (),
         map_threshold=_optional(_optional(values, "settings", _mapping) or {}, "map_threshold", _number),
         slice_p_values=_optional(values, "slice_p_values", _numbers_or_none) or (),
+        score_kind=_optional(values, "score_kind", _word),
+        false_positive_rate=_optional(values, "false_positive_rate", _number),
+        findings=_optional(values, "findings", _findings),
+        is_stranger=_optional(values, "is_stranger", _switch),
+        stranger_reasons=_optional(values, "stranger_reasons", _sentences) or (),
+        deviation_map=_optional(values, "deviation_map", _path),
+        findings_map=_optional(values, "findings_map", _path),
     )
 
 
 def read_result(path: Path) -> AnomalyResult:
-    """A result from ``NAME_anomaly.json``, with the map that lies beside it.
+    """A result from ``NAME_anomaly.json``, with the maps that lie beside it.
 
     Args:
         path: the JSON file.
@@ -162,19 +230,31 @@ def read_result(path: Path) -> AnomalyResult:
         ) from error
     if not isinstance(values, dict):
         raise ResultError(f"{path}: this file holds no result; choose one that ends in {_JSON_ENDING}.")
-    stem = path.name.removesuffix(".json")
-    beside = [path.with_name(stem + ending) for ending in _MAP_ENDINGS]
-    anomaly_map = next((file for file in beside if file.is_file()), None)
     try:
-        return result_from_dict(values, anomaly_map)
+        result = result_from_dict(values)
     except ResultError as error:
         raise ResultError(f"{path}: {error}") from error
+    # Only what the result speaks of: others may lie there from an earlier run.
+    has_deviation = result.peak is not None and result.peak.deviation is not None
+    return replace(
+        result,
+        anomaly_map=_beside(path, "anomaly"),
+        deviation_map=_beside(path, "deviation") if has_deviation else None,
+        findings_map=_beside(path, "findings") if result.findings else None,
+    )
+
+
+def _beside(path: Path, kind: str) -> Path | None:
+    """The map of a kind that lies beside a result's JSON."""
+    name = path.name.removesuffix(".json").removesuffix("_anomaly")
+    files = (path.with_name(f"{name}_{kind}{ending}") for ending in _MAP_ENDINGS)
+    return next((file for file in files if file.is_file()), None)
 
 
 def result_to_json(result: AnomalyResult) -> str:
-    """The JSON from which :func:`result_from_dict` makes the same result, but for the map's file.
+    """The JSON from which :func:`result_from_dict` makes the same result, but for the files of its maps.
 
-    It is kept in scenes, which are passed on: the map is a node there, and a path may tell who the patient is.
+    It is kept in scenes, which are passed on: maps are nodes there, and a path may tell who the patient is.
 
     Args:
         result: what to keep.
@@ -182,37 +262,51 @@ def result_to_json(result: AnomalyResult) -> str:
     Returns:
         One line.
     """
-    peak = result.peak
-    values = {
-        "schema_version": f"{_SCHEMA}.1",
-        "input": result.input,
-        "anomaly_score": result.anomaly_score,
-        "p_value": result.p_value,
-        "threshold": result.threshold,
-        "is_anomalous": result.is_anomalous,
-        "slice_axis": result.slice_axis,
-        "slice_scores": result.slice_scores,
-        "peak": peak and {"voxel": peak.voxel, "lps_mm": peak.lps_mm, "value": peak.value},
-        "classes": [{"name": item.name, "probability": item.probability} for item in result.classes],
-        "bundle": {"name": result.bundle.name, "version": result.bundle.version},
-        "warnings": result.warnings,
-        "settings": {"map_threshold": result.map_threshold},
-        "slice_p_values": result.slice_p_values,
-    }
+    values = asdict(result)
+    for name in ("anomaly_map", "deviation_map", "findings_map"):
+        del values[name]
+    values["settings"] = {"map_threshold": values.pop("map_threshold")}
+    values["schema_version"] = f"{_SCHEMA}.{_MINOR_VERSION}"
     return json.dumps(values)
 
 
-def describe(result: AnomalyResult) -> str:
+def describe(result: AnomalyResult) -> Description:
     """A result in plain words, for somebody who reads images and not code.
 
     Args:
         result: of an image or a volume, of a map or a classifier.
-
-    Returns:
-        A few sentences.
     """
-    sentences = [_describe_classes(result), _describe_score(result), _describe_peak(result), *result.warnings]
-    return " ".join(sentence for sentence in sentences if sentence)
+    sentences = [
+        _describe_classes(result),
+        _describe_score(result),
+        _describe_slices(result),
+        _describe_findings(result),
+        _describe_peak(result),
+        *_other_warnings(result),
+    ]
+    return Description(_describe_stranger(result), " ".join(sentence for sentence in sentences if sentence))
+
+
+def _describe_stranger(result: AnomalyResult) -> str:
+    if not result.is_stranger:
+        return ""
+    judged = (
+        "Whether it is unusual was not judged."
+        if result.p_value is None
+        else "It was judged all the same, as you asked; these numbers promise nothing."
+    )
+    sentences = [
+        "Do not rely on this result: the image is not of the kind that the bundle was made for.",
+        *result.stranger_reasons,
+        judged,
+    ]
+    return " ".join(sentences)
+
+
+def _other_warnings(result: AnomalyResult) -> list[str]:
+    """The warnings, but for the one that only repeats why the image is of another kind."""
+    reasons = result.stranger_reasons if result.is_stranger else ()
+    return [text for text in result.warnings if not reasons or not all(reason in text for reason in reasons)]
 
 
 def _describe_classes(result: AnomalyResult) -> str:
@@ -226,20 +320,49 @@ def _describe_classes(result: AnomalyResult) -> str:
 def _describe_score(result: AnomalyResult) -> str:
     if result.anomaly_score is None:
         return ""
-    parts = [f"Score {result.anomaly_score:.3g}."]
+    parts = []
     if result.p_value is not None:
-        share = percent(result.p_value)
-        parts.append(f"The p-value is {result.p_value:.2g}: of healthy images, {share} score as high or higher.")
-    if result.is_anomalous is not None:
-        found = "the image counts as anomalous." if result.is_anomalous else "it is not unusual for a healthy one."
-        parts.append(f"Taken as a whole, {found}")
-    parts.append(_describe_slices(result))
-    if result.p_value is None and result.is_anomalous is None:
+        parts.append(_among_healthy(result.p_value))
+    parts.append(_beside_threshold(result))
+    if result.score_kind == _CONTRAST:
         parts.append(
-            "This bundle is not calibrated: the score only means something beside those of other images by the same "
-            "bundle."
+            "The score was learned from how healthy images differ from unlabelled ones; it is no mean of the map."
         )
-    return " ".join(part for part in parts if part)
+    if result.p_value is None and result.is_anomalous is None and not result.is_stranger:
+        parts.append(
+            "It was not compared with healthy images: the score only means something beside those of other images by "
+            "the same bundle."
+        )
+    return " ".join(parts)
+
+
+def _among_healthy(p_value: float) -> str:
+    """What a p-value says, in whole images, rounded to what is less extraordinary."""
+    of = 100
+    while p_value * of < 1 and of < 1_000_000:
+        of *= 10
+    as_unusual = min(of, math.ceil(p_value * of - 1e-6))
+    if p_value <= 0.5:
+        return f"More unusual than {of - as_unusual} of {of} healthy images (p = {p_value:.2g})."
+    return f"Not unusual: {as_unusual} of {of} healthy images are as unusual or more (p = {p_value:.2g})."
+
+
+def _beside_threshold(result: AnomalyResult) -> str:
+    score = f"{result.anomaly_score:.3g}"
+    if result.threshold is None:
+        return f"Score {score}."
+    side = "above" if result.anomaly_score > result.threshold else "not above"
+    rate = result.false_positive_rate
+    share = "" if rate is None else f"; {_in_hundred(rate)} healthy images lie above it"
+    return f"The score, {score}, is {side} the threshold, {result.threshold:.3g}{share}."
+
+
+def _in_hundred(share: float) -> str:
+    """A share as "5 in 100"; small ones in a larger number."""
+    of = 100
+    while not math.isclose(share * of, round(share * of), abs_tol=1e-6) and of < 1_000_000:
+        of *= 10
+    return f"{round(share * of)} in {of}"
 
 
 def _describe_slices(result: AnomalyResult) -> str:
@@ -255,17 +378,38 @@ def _describe_slices(result: AnomalyResult) -> str:
     )
 
 
+def _describe_findings(result: AnomalyResult) -> str:
+    findings = result.findings
+    if findings is None:
+        # A scale that is there without findings rests on too few images to tell where extraordinary begins.
+        is_told = result.peak is None or result.peak.deviation is None or result.is_stranger
+        return "" if is_told else "Too few healthy images are known to tell which regions stand out."
+    if not findings:
+        return "No findings: no region deviates more than healthy images do somewhere. That does not rule out a lesion."
+    first = findings[0]
+    told = f"{first.deviation:.1f} standard deviations from healthy images, {_place_of(first, result)}"
+    if len(findings) == 1:
+        return f"1 finding: it deviates {told}."
+    return f"{len(findings)} findings: the first deviates most, {told}."
+
+
 def _describe_peak(result: AnomalyResult) -> str:
     peak = result.peak
     if peak is None:
         return "" if result.has_map else "There is no weight map: this bundle was trained without one."
+    if result.findings:
+        return ""  # the first of them is the peak
     map_name = "weight map" if result.classes else "map"
+    if peak.deviation is not None and peak.deviation > 0:
+        return f"It deviates most, {peak.deviation:.1f} standard deviations, {_place_of(peak, result)}."
     if peak.value <= 0:
         return f"The {map_name} is zero everywhere."
+    if peak.deviation is not None:
+        return "It deviates from healthy images nowhere."
     return f"The {map_name} is highest ({peak.value:.2g}) {_place_of(peak, result)}."
 
 
-def _place_of(peak: Peak, result: AnomalyResult) -> str:
+def _place_of(peak: Peak | Finding, result: AnomalyResult) -> str:
     """The slice of a volume that was taken apart, and the place; of a picture, column and row."""
     place = f"at {_in_mm(peak.lps_mm)}" if peak.lps_mm else ""
     if result.slice_axis is not None:
@@ -309,6 +453,10 @@ def _optional(values: Mapping[str, Any], name: str, kind: Callable[[str, Any], _
 
 def _word(name: str, value: Any) -> str:
     return _of_type(name, value, str, "text")
+
+
+def _path(name: str, value: Any) -> Path:
+    return Path(_word(name, value))
 
 
 def _switch(name: str, value: Any) -> bool:
@@ -356,8 +504,27 @@ def _place_in_mm(name: str, value: Any) -> tuple[float, float, float]:
 
 def _peak(name: str, value: Any) -> Peak:
     peak = _mapping(name, value)
-    voxel = tuple(_index("voxel", item) for item in _field(peak, "voxel", _items))
-    return Peak(voxel, _optional(peak, "lps_mm", _place_in_mm), _field(peak, "value", _number))
+    return Peak(
+        tuple(_index("voxel", item) for item in _field(peak, "voxel", _items)),
+        _optional(peak, "lps_mm", _place_in_mm),
+        _field(peak, "value", _number),
+        _optional(peak, "deviation", _number),
+    )
+
+
+def _findings(name: str, value: Any) -> tuple[Finding, ...]:
+    return tuple(_finding(_mapping(name, item)) for item in _items(name, value))
+
+
+def _finding(values: Mapping[str, Any]) -> Finding:
+    return Finding(
+        label=_field(values, "label", _index),
+        voxel=tuple(_index("voxel", item) for item in _field(values, "voxel", _items)),
+        lps_mm=_optional(values, "lps_mm", _place_in_mm),
+        deviation=_field(values, "deviation", _number),
+        num_voxels=_field(values, "num_voxels", _index),
+        p_value=_field(values, "p_value", _number),
+    )
 
 
 def _classes(name: str, value: Any) -> tuple[ClassProbability, ...]:

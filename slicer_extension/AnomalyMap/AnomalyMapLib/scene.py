@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import slicer
 
 from . import overlay, peak, rendering, segment, slice_scores
-from .results import AnomalyResult, result_from_dict, result_to_json
-from .volumes import VolumeError, lay_under, read_map
+from .results import AnomalyResult, Finding, result_from_dict, result_to_json
+from .volumes import VolumeError, ijk_to_ras, lay_under, read_map
 
-__all__ = ["ROLES", "ResultScene"]
+__all__ = ["DEVIATION_THRESHOLD", "ROLES", "ResultScene"]
 
 # Names of the node references, and so of the fields of the module's parameter node.
 ROLES = (
@@ -27,8 +29,14 @@ ROLES = (
     "volumeRendering",
 )
 _RESULT = "result"
+# The label of the finding that was shown last.
+_FINDING = "finding"
 # Reference of the map to what it was computed of: a user may have chosen another input volume since.
 _MAP_OF = "anomalyMapOf"
+# Attribute of a map in standard deviations from healthy images.
+_DEVIATION = "AnomalyMap.deviation"
+# Standard deviations: from where on such a map is shown where nothing was found.
+DEVIATION_THRESHOLD = 3.0
 
 
 class ResultScene:
@@ -59,42 +67,54 @@ class ResultScene:
         text = self.holder.GetParameter(_RESULT)
         return result_from_dict(json.loads(text)) if text else None
 
-    def lay(self, result: AnomalyResult, map_path: Path | None, input_node: slicer.vtkMRMLVolumeNode) -> None:
+    def lay(self, result: AnomalyResult, input_node: slicer.vtkMRMLVolumeNode) -> None:
         """Shows a result, in the place of the one that is shown.
 
-        Map, display, table and plot are made new or written over; segment and marker of the earlier result are
+        Map, display, table and plot are made new or written over; segments and marker of the earlier result are
         removed. What a user added to the segmentation is left in the scene.
 
         Args:
-            result: what is shown.
-            map_path: its map; None for a classifier without one.
+            result: what is shown, with the files of its maps.
             input_node: what it was computed of.
 
         Raises:
             VolumeError: if the map cannot be read, or does not fit the input or the result; the earlier result stays
                 then.
         """
-        new_map = None
-        if map_path is not None:
-            new_map = read_map(map_path, input_node)
-            _check_scores(result, new_map, map_path)
+        new_map = new_findings = None
+        if result.shown_map is not None:
+            new_map = read_map(result.shown_map, input_node)
+            _check_scores(result, new_map, result.shown_map)
+            result = _with_places(result, new_map)
+            if result.findings and result.findings_map is not None:
+                new_findings = read_map(result.findings_map, input_node)
         if input_node is self.node("anomalyMap"):
             self._refer("anomalyMap", None)  # somebody wants the map of a map: the first one is a volume like any other
         self._remove("peakMarker")
         self._release_segmentation()
         self._refer("inputVolume", input_node)
         self.holder.SetParameter(_RESULT, result_to_json(result))
+        self.holder.SetParameter(_FINDING, "")
         if new_map is None:
             self._remove_nodes()
             overlay.show_background(input_node)
         else:
             self._lay_map(result, new_map, input_node)
+        if new_findings is not None:
+            self._lay_findings(result, new_findings, input_node)
 
     def clear(self) -> None:
         """Removes the result from the scene, but for its input and what a user added to the segmentation."""
         self._release_segmentation()
         self._remove_nodes()
         self.holder.SetParameter(_RESULT, "")
+        self.holder.SetParameter(_FINDING, "")
+
+    @property
+    def shows_deviation(self) -> bool:
+        """Whether the map is in standard deviations from healthy images."""
+        map_node = self.node("anomalyMap")
+        return map_node is not None and map_node.GetAttribute(_DEVIATION) is not None
 
     @property
     def threshold(self) -> float | None:
@@ -174,11 +194,29 @@ class ResultScene:
         result = self.result
         if result is None or result.peak is None:
             raise VolumeError("This result tells no peak; run it again.")
-        marker_node = self._made("peakMarker", "vtkMRMLMarkupsFiducialNode")
-        marker_node.SetName(f"{map_node.GetName()} peak")
-        ras = peak.peak_position(map_node, result.peak.lps_mm)
-        peak.mark_peak(marker_node, map_node, ras, result.peak.value)
-        slice_scores.jump(self.holder.GetScene(), peak.world_position(marker_node))
+        value = result.peak.deviation if self.shows_deviation else result.peak.value
+        self._mark(peak.peak_position(map_node, result.peak.lps_mm), f"peak {value:.3g}")
+
+    def next_finding(self) -> Finding | None:
+        """Puts the marker on the next finding, after the last one on the first, and moves the slice views there.
+
+        Returns:
+            The finding; None if there is none.
+
+        Raises:
+            VolumeError: if there is no map.
+        """
+        self._map()
+        result = self.result
+        if result is None or not result.findings:
+            return None
+        labels = [str(finding.label) for finding in result.findings]
+        shown = self.holder.GetParameter(_FINDING)
+        number = (labels.index(shown) + 1) % len(labels) if shown in labels else 0
+        finding = result.findings[number]
+        self._mark(peak.ras_of(finding.lps_mm), f"finding {number + 1}")
+        self.holder.SetParameter(_FINDING, labels[number])
+        return finding
 
     def jump_to_slice(self, row: int) -> None:
         """Moves the slice views to where the map is highest in the slice of a row of the table.
@@ -204,12 +242,37 @@ class ResultScene:
             self.jump_to_slice(row)
         return row
 
+    def _mark(self, ras: Sequence[float], label: str) -> None:
+        """Puts the marker on a place, mm (R, A, S) without the map's parent transform, and moves the views there."""
+        map_node = self._map()
+        marker_node = self._made("peakMarker", "vtkMRMLMarkupsFiducialNode")
+        marker_node.SetName(f"{map_node.GetName()} marker")
+        peak.mark(marker_node, map_node, ras, label)
+        slice_scores.jump(self.holder.GetScene(), peak.world_position(marker_node))
+
+    def _lay_findings(
+        self,
+        result: AnomalyResult,
+        labels_node: slicer.vtkMRMLScalarVolumeNode,
+        input_node: slicer.vtkMRMLVolumeNode,
+    ) -> None:
+        map_node = self._map()
+        segmentation_node = self._made("segmentation", "vtkMRMLSegmentationNode")
+        segmentation_node.SetName(f"{map_node.GetName()} segmentation")
+        lay_under(labels_node, input_node)
+        segment.make_findings(segmentation_node, labels_node, input_node, result.findings or ())
+
     def _lay_map(
         self, result: AnomalyResult, new_map: slicer.vtkMRMLScalarVolumeNode, input_node: slicer.vtkMRMLVolumeNode
     ) -> None:
         map_node = self._made("anomalyMap", "vtkMRMLScalarVolumeNode")
         with slicer.util.NodeModify(map_node):
-            map_node.SetName(f"{input_node.GetName()} {'weight' if result.classes else 'anomaly'} map")
+            kind = "deviation" if result.deviation_map else "weight" if result.classes else "anomaly"
+            map_node.SetName(f"{input_node.GetName()} {kind} map")
+            if result.deviation_map:
+                map_node.SetAttribute(_DEVIATION, "true")
+            else:
+                map_node.RemoveAttribute(_DEVIATION)
             map_node.SetAndObserveImageData(new_map.GetImageData())
             map_node.CopyOrientation(new_map)
             map_node.SetNodeReferenceID(_MAP_OF, input_node.GetID())
@@ -263,7 +326,7 @@ class ResultScene:
         segmentation_node = self.node("segmentation")
         if segmentation_node is None:
             return
-        if segment.remove_segment(segmentation_node):
+        if segment.remove_segments(segmentation_node):
             self._refer("segmentation", None)
         else:
             self._remove("segmentation")
@@ -318,10 +381,30 @@ class ResultScene:
 
 
 def _first_threshold(result: AnomalyResult, map_node: slicer.vtkMRMLScalarVolumeNode) -> float | None:
-    """What was asked for, if anything. Anomalies are rare; weights are everywhere, and are shown from their half on."""
+    """What was asked for, if anything. Anomalies are rare; weights are everywhere, and are shown from their half on.
+
+    What was asked for is no number of standard deviations; of those, each finding is shown down to half of the lowest.
+    """
+    if result.deviation_map is not None:
+        lowest = min((finding.deviation for finding in result.findings or ()), default=None)
+        return DEVIATION_THRESHOLD if lowest is None else lowest / 2
     if result.map_threshold is None and result.classes:
         return map_node.GetImageData().GetScalarRange()[1] / 2 or None
     return result.map_threshold
+
+
+def _with_places(result: AnomalyResult, map_node: slicer.vtkMRMLScalarVolumeNode) -> AnomalyResult:
+    """Findings in millimetres, while the voxels have the order that the result counts in."""
+    if not result.findings:
+        return result
+    matrix = ijk_to_ras(map_node)
+    findings = []
+    for finding in result.findings:
+        if finding.lps_mm is None:
+            right, anterior, superior = (matrix @ [*finding.voxel, *[0] * (3 - len(finding.voxel)), 1])[:3].tolist()
+            finding = replace(finding, lps_mm=(-right, -anterior, superior))
+        findings.append(finding)
+    return replace(result, findings=tuple(findings))
 
 
 def _check_scores(result: AnomalyResult, map_node: slicer.vtkMRMLScalarVolumeNode, map_path: Path) -> None:

@@ -1,19 +1,24 @@
-"""A segment from what lies above the threshold."""
+"""Segments: what lies above the threshold, and the findings."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
+from .results import Finding
 from .volumes import VolumeError, ijk_to_ras, lay_under
 
-__all__ = ["MARK_COLOR", "SEGMENT_ID", "make_segment", "remove_segment"]
+__all__ = ["FINDING_ID", "MARK_COLOR", "SEGMENT_ID", "make_findings", "make_segment", "remove_segments"]
 
 SEGMENT_ID = "AboveThreshold"
+FINDING_ID = "Finding"  # before the label
 
 MARK_COLOR = (0.2, 0.9, 0.9)  # seen beside the reds and yellows of the map
+_FINDING_COLOR = (0.3, 1.0, 0.3)  # and beside the former
 
 
 def make_segment(
@@ -40,29 +45,71 @@ def make_segment(
     num_voxels = int(np.count_nonzero(mask))
     if num_voxels == 0:
         raise VolumeError(f"Nothing of the map lies above {threshold:.4g}; lower the threshold.")
-    remove_segment(segmentation_node)
+    _remove(segmentation_node, SEGMENT_ID)
     segmentation_node.SetReferenceImageGeometryParameterFromVolumeNode(input_node or map_node)
     lay_under(segmentation_node, map_node)
-    segmentation_node.AddSegmentFromBinaryLabelmapRepresentation(
-        _labelmap(mask, map_node), f"Map above {threshold:.4g}", MARK_COLOR, SEGMENT_ID
-    )
-    if segmentation_node.GetDisplayNode() is None:
-        segmentation_node.CreateDefaultDisplayNodes()
-    # An outline only: a filled segment would hide the map that it was made of.
-    segmentation_node.GetDisplayNode().SetSegmentVisibility2DFill(SEGMENT_ID, False)
+    _add(segmentation_node, _labelmap(mask, map_node), f"Map above {threshold:.4g}", MARK_COLOR, SEGMENT_ID)
     return num_voxels
 
 
-def remove_segment(segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:
-    """Takes out the segment that was made here, if there is one.
+def make_findings(
+    segmentation_node: slicer.vtkMRMLSegmentationNode,
+    labels_node: slicer.vtkMRMLScalarVolumeNode,
+    input_node: slicer.vtkMRMLVolumeNode,
+    findings: Sequence[Finding],
+) -> None:
+    """Makes a segment of each finding.
+
+    Args:
+        segmentation_node: where the segments go, after those of an earlier result were removed.
+        labels_node: voxels with the labels of findings, 0 elsewhere.
+        input_node: whose geometry the segmentation has from now on.
+        findings: in the order in which they are counted; one of which no voxel is left has no segment.
+    """
+    labels = slicer.util.arrayFromVolume(labels_node)
+    segmentation_node.SetReferenceImageGeometryParameterFromVolumeNode(input_node)
+    lay_under(segmentation_node, labels_node)
+    for number, finding in enumerate(findings, start=1):
+        mask = labels == finding.label
+        if mask.any():
+            name = f"Finding {number} ({finding.deviation:.1f} SD)"
+            identifier = f"{FINDING_ID}{finding.label}"
+            _add(segmentation_node, _labelmap(mask, labels_node), name, _FINDING_COLOR, identifier)
+
+
+def remove_segments(segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:
+    """Takes out the segments that were made here.
 
     Returns:
         Whether other segments, which somebody made by hand, are left.
     """
     segmentation = segmentation_node.GetSegmentation()
-    if segmentation.GetSegment(SEGMENT_ID) is not None:
-        segmentation.RemoveSegment(SEGMENT_ID)
+    for identifier in segmentation.GetSegmentIDs():
+        if identifier == SEGMENT_ID or (
+            identifier.startswith(FINDING_ID) and identifier[len(FINDING_ID) :].isdecimal()
+        ):
+            _remove(segmentation_node, identifier)
     return segmentation.GetNumberOfSegments() > 0
+
+
+def _add(
+    segmentation_node: slicer.vtkMRMLSegmentationNode,
+    labelmap: slicer.vtkOrientedImageData,
+    name: str,
+    color: tuple[float, float, float],
+    identifier: str,
+) -> None:
+    segmentation_node.AddSegmentFromBinaryLabelmapRepresentation(labelmap, name, color, identifier)
+    if segmentation_node.GetDisplayNode() is None:
+        segmentation_node.CreateDefaultDisplayNodes()
+    # An outline only: a filled segment would hide the map that it was made of.
+    segmentation_node.GetDisplayNode().SetSegmentVisibility2DFill(identifier, False)
+
+
+def _remove(segmentation_node: slicer.vtkMRMLSegmentationNode, identifier: str) -> None:
+    segmentation = segmentation_node.GetSegmentation()
+    if segmentation.GetSegment(identifier) is not None:
+        segmentation.RemoveSegment(identifier)
 
 
 def _labelmap(mask: np.ndarray, map_node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkOrientedImageData:

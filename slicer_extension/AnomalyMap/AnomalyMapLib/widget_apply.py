@@ -93,6 +93,7 @@ class ApplySection:
             self.bundles.bundle.path,
             device=parameters.device,
             slice_direction=parameters.sliceDirection.value if self.bundles.cuts_slices else None,
+            judge_strangers=parameters.judgeStrangers,
         )
 
     def _show_run(self) -> None:

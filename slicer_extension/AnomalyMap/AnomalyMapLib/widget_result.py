@@ -8,7 +8,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from .results import AnomalyResult, ResultError, describe, percent
+from .results import AnomalyResult, Description, ResultError, describe, percent
 from .scene import ResultScene
 from .volumes import VolumeError
 from .widget_display import map_of
@@ -18,6 +18,9 @@ __all__ = ["ResultView"]
 
 # Of the table, those for people: the centres of the slices follow.
 _NUM_COLUMNS = 3
+
+# Dark on amber: seen in light and dark styles of Slicer alike.
+_NOTICE_STYLE = "background: #ffd24d; color: #201000; border: 2px solid #c05000; padding: 6px; font-weight: bold;"
 
 
 class ResultView:
@@ -30,6 +33,8 @@ class ResultView:
     def __init__(self, ui: Any) -> None:
         self._ui = ui
         self._scene: ResultScene | None = None
+        ui.noticeLabel.setStyleSheet(_NOTICE_STYLE)
+        ui.nextFindingButton.clicked.connect(self._next_finding)
         ui.nextSliceButton.clicked.connect(self._next_slice)
         ui.plotButton.clicked.connect(self._show_plot)
         ui.segmentButton.clicked.connect(self._make_segment)
@@ -47,6 +52,8 @@ class ResultView:
         has_map = result is not None and map_of(scene) is not None
         self._show_words(result, problem)
         self._show_classes(result)
+        self._show_findings(result, has_map)
+        self._ui.mapKindLabel.text = _name_of_map(result, scene) if has_map else ""
         self._show_slices(scene.node("scoreTable") if result is not None else None)
         for widget in (self._ui.thresholdSlider, self._ui.opacitySlider, self._ui.renderingCheckBox):
             widget.enabled = has_map
@@ -54,19 +61,24 @@ class ResultView:
         self._ui.peakButton.enabled = has_map and result.peak is not None
         self._ui.nextSliceButton.enabled = has_map and scene.node("scoreTable") is not None
         self._ui.plotButton.enabled = result is not None and scene.node("scoreChart") is not None
-        for label in (self._ui.sliceLabel, self._ui.displayLabel):
+        for label in (self._ui.findingLabel, self._ui.sliceLabel, self._ui.displayLabel):
             _tell(label, "")
 
     def _show_words(self, result: AnomalyResult | None, problem: str) -> None:
         ui = self._ui
-        ui.resultLabel.text = problem or (describe(result) if result is not None else _("There is no result yet."))
+        said = Description("", problem or _("There is no result yet.")) if result is None else describe(result)
+        _tell(ui.noticeLabel, said.notice)
+        ui.resultLabel.text = said.text
         has_score = result is not None and result.anomaly_score is not None
         for widget in (ui.scoreTitleLabel, ui.scoreLabel, ui.pValueTitleLabel, ui.pValueLabel):
             widget.visible = has_score
         if not has_score:
             return
         ui.scoreLabel.text = f"{result.anomaly_score:.3g}"
-        ui.pValueLabel.text = f"{result.p_value:.2g}" if result.p_value is not None else _("bundle not calibrated")
+        if result.p_value is not None:
+            ui.pValueLabel.text = f"{result.p_value:.2g}"
+        else:
+            ui.pValueLabel.text = _("withheld") if result.is_stranger else _("not compared with healthy images")
 
     def _show_classes(self, result: AnomalyResult | None) -> None:
         table, classes = self._ui.classTable, result.classes if result is not None else ()
@@ -76,6 +88,11 @@ class ResultView:
             table.setItem(row, 0, qt.QTableWidgetItem(item.name))
             table.setItem(row, 1, qt.QTableWidgetItem(percent(item.probability)))
 
+    def _show_findings(self, result: AnomalyResult | None, has_map: bool) -> None:
+        button = self._ui.nextFindingButton
+        button.visible = result is not None and bool(result.findings)
+        button.enabled = has_map
+
     def _show_slices(self, table_node: slicer.vtkMRMLTableNode | None) -> None:
         view = self._ui.scoreTableView
         view.setMRMLTableNode(table_node)
@@ -83,6 +100,23 @@ class ResultView:
             widget.visible = table_node is not None
         for column in range(_NUM_COLUMNS, view.model().columnCount()):
             view.setColumnHidden(column, True)
+
+    def _next_finding(self, checked: bool = False) -> None:
+        try:
+            finding = self._scene.next_finding()
+        except VolumeError as error:
+            _tell(self._ui.findingLabel, str(error))
+            return
+        if finding is not None:
+            findings = self._scene.result.findings
+            number = [other.label for other in findings].index(finding.label) + 1
+            sentence = _(
+                "Finding {number} of {count}: {deviation:.1f} standard deviations from healthy images. "
+                "So much, somewhere in the image, is seen in {share} of healthy images."
+            )
+            share = percent(finding.p_value)
+            words = sentence.format(number=number, count=len(findings), deviation=finding.deviation, share=share)
+            _tell(self._ui.findingLabel, words)
 
     def _next_slice(self, checked: bool = False) -> None:
         row, problem = None, _("No slice stands out.")
@@ -117,6 +151,15 @@ class ResultView:
         except VolumeError as error:
             sentence = str(error)
         _tell(self._ui.displayLabel, sentence)
+
+
+def _name_of_map(result: AnomalyResult, scene: ResultScene) -> str:
+    """What the numbers of the map are."""
+    if scene.shows_deviation:
+        return _("Standard deviations from healthy images")
+    if result.classes:
+        return _("Weight for the decision")
+    return _("Departure from the healthy redrawing, 0 to 1")
 
 
 def _tell(label: qt.QLabel, sentence: str) -> None:

@@ -67,6 +67,7 @@ class Run:
         *,
         device: str,
         slice_direction: str | None,
+        judge_strangers: bool,
     ) -> None:
         """Starts the child, in the place of an earlier run. What keeps it from starting is told by :attr:`status`.
 
@@ -76,6 +77,7 @@ class Run:
             bundle: the bundle's folder.
             device: ``auto``, ``cpu`` or a GPU by its number.
             slice_direction: None for the bundle's own.
+            judge_strangers: whether images of another kind than the bundle's are judged all the same.
         """
         self.close()
         self._problem, self._process, self._input_node = "", None, input_node
@@ -86,7 +88,9 @@ class Run:
             self.fail(str(error))
             return
         python = ChildPython(python.python, count_by_bus(python.variables))
-        self._process.start(python, bundle, device=device, slice_direction=slice_direction)
+        self._process.start(
+            python, bundle, device=device, slice_direction=slice_direction, judge_strangers=judge_strangers
+        )
         if self.is_running:
             self._timer.start()
         else:

@@ -1,0 +1,139 @@
+"""An anomaly map in standard deviations from healthy images, and what stands out in it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform
+from monai.utils import convert_to_dst_type
+from scipy import ndimage
+
+from monai_sagan.calibration.conformal import conformal_p_value, conformal_threshold
+from monai_sagan.calibration.grid_maps import GridMaps
+from monai_sagan.calibration.pixel_scale import PixelScale
+from monai_sagan.calibration.store import read_calibration
+
+__all__ = ["DeviationMapD", "DeviationMapDict", "DeviationMapd"]
+
+
+class DeviationMapd(MapTransform):
+    """Adds ``deviation_map``, ``findings_map`` and ``findings``, where the bundle was calibrated for such images.
+
+    The deviation map is the smoothed anomaly map in standard deviations from healthy images, pixel by pixel; 0 where it
+    is below their mean. A finding is a region of it that goes higher than healthy images do anywhere: as in the test
+    of a highest value, at most the calibration's share of healthy images has any finding, and so at most that share
+    of findings is false in the mean over images (Westfall and Young, "Resampling-Based Multiple Testing", 1993,
+    section 2.5; what it bounds, the family-wise error rate, is never below the false discovery rate).
+
+    ``findings`` is a list, the most extraordinary one first, of dictionaries: ``label``, the finding's number in
+    ``findings_map``; ``voxel`` where it is highest; ``deviation`` there; ``num_voxels``; ``p_value``, the share of
+    healthy images that show as much anywhere. It is None where nothing can be said: the bundle was not calibrated with
+    such images, or with too few. Without a scale the two maps are not added.
+
+    Args:
+        keys: key of the anomaly map, one.
+        bundle_root: the bundle's folder.
+        weights_sha256: of the bundle's weights.
+        image_size: of the network; with three numbers there is no grid that all images share, and so no scale.
+        slice_direction: along which volumes are taken apart.
+
+    Raises:
+        UserError: if the calibration is damaged.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        bundle_root: str | Path,
+        weights_sha256: str | None,
+        image_size: Sequence[int],
+        slice_direction: str | int,
+    ) -> None:
+        super().__init__(keys)
+        self.calibration = read_calibration(bundle_root)
+        self.weights_sha256 = weights_sha256
+        self.image_size = list(image_size)
+        self.slice_direction = str(slice_direction)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = dict(data)
+        d["findings"] = None
+        calibration, is_volume = self.calibration, d["slice_axis"] is not None
+        if calibration is None or calibration.problem(self.weights_sha256, self.slice_direction, of_volumes=is_volume):
+            return d
+        scale = calibration.scale(of_volumes=is_volume)
+        if scale is None:
+            return d
+        (key,) = self.key_iterator(d)
+        deviation = deviation_map(d[key], scale, self.image_size, d["slice_axis"])
+        d["deviation_map"] = convert_to_dst_type(deviation, d[key])[0]
+        threshold = conformal_threshold(scale.peaks, calibration.rate)
+        if threshold is not None:
+            labels, d["findings"] = find_regions(deviation[0].numpy(), scale, threshold)
+            d["findings_map"] = convert_to_dst_type(torch.from_numpy(labels)[None], d[key], dtype=torch.int16)[0]
+        return d
+
+
+def deviation_map(
+    anomaly_map: torch.Tensor, scale: PixelScale, image_size: Sequence[int], slice_axis: int | None
+) -> torch.Tensor:
+    """An anomaly map in standard deviations from healthy images.
+
+    Args:
+        anomaly_map: (1, *spatial), x first; a MetaTensor where its geometry matters.
+        scale: of such images.
+        image_size: of the network, rows and columns.
+        slice_axis: along which a volume is a stack of slices; None for a picture.
+
+    Returns:
+        (1, *spatial), at least 0, without metadata.
+    """
+    deviation = torch.zeros(anomaly_map.shape, dtype=torch.float32)
+    grid = GridMaps(anomaly_map, image_size, slice_axis)
+    for batch in grid.batches():
+        found = scale.deviations(grid.take(batch), grid.places[batch])
+        grid.put(deviation, batch, found.clamp_min(0))
+    return deviation
+
+
+def find_regions(deviation: np.ndarray, scale: PixelScale, threshold: float) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    """Regions that go higher than healthy images do anywhere.
+
+    A region reaches as far as its pixels lie above what is ordinary.
+
+    Args:
+        deviation: (*spatial), in standard deviations.
+        scale: that it is measured with.
+        threshold: that a region has to go beyond.
+
+    Returns:
+        (*spatial), 0 or the number of the finding, and the findings, as :class:`DeviationMapd` has them.
+    """
+    neighbours = np.ones((3,) * deviation.ndim)
+    regions, count = ndimage.label(deviation > scale.ordinary, neighbours)
+    numbers = np.arange(1, count + 1)
+    peaks = np.asarray(ndimage.maximum(deviation, regions, numbers)) if count else np.zeros(0)
+    order = [number for number in np.argsort(-peaks, kind="stable") if peaks[number] > threshold]
+    renamed = np.zeros(count + 1, dtype=np.int16)
+    renamed[[number + 1 for number in order]] = np.arange(1, len(order) + 1)
+    labels = renamed[regions]
+    return labels, [_finding(deviation, labels, label + 1, float(peaks[n]), scale) for label, n in enumerate(order)]
+
+
+def _finding(deviation: np.ndarray, labels: np.ndarray, label: int, peak: float, scale: PixelScale) -> dict[str, Any]:
+    (place,) = ndimage.maximum_position(deviation, labels, [label])
+    return {
+        "label": label,
+        "voxel": [int(index) for index in place],
+        "deviation": peak,
+        "num_voxels": int(np.count_nonzero(labels == label)),
+        "p_value": conformal_p_value(peak, scale.peaks),
+    }
+
+
+DeviationMapD = DeviationMapDict = DeviationMapd

@@ -1,0 +1,117 @@
+"""What is ordinary at each pixel of a map: so that a map can be read in standard deviations from healthy images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+__all__ = ["MapOfHealthy", "PixelScale", "fit_pixel_scale"]
+
+# A volume's slices are compared with those in the same one of so many parts of the body.
+NUM_PLACES = 16
+# Of healthy pixels, this share lies above what counts as ordinary.
+_EXTRAORDINARY = 0.01
+# Added to the spread of each pixel, as a share of the mean spread: where few images ever change, as in air, a change
+# that nobody would see would otherwise be many standard deviations.
+_LEAST_SPREAD = 0.5
+# Fewer images have no spread once one of them is left out.
+_FEWEST = 3
+
+
+@dataclass(frozen=True)
+class MapOfHealthy:
+    """The maps of one healthy image.
+
+    Args:
+        maps: (N, rows, columns) on the network's grid: one of a picture, one a slice of a volume.
+        places: (N,) of each, its place along the body, from 0 to 1.
+    """
+
+    maps: torch.Tensor
+    places: torch.Tensor
+
+
+@dataclass(frozen=True)
+class PixelScale:
+    """Mean and spread of healthy images' maps at each pixel of the network's grid.
+
+    Args:
+        mean: (K, rows, columns), for each of K parts of the body; one for pictures.
+        spread: (K, rows, columns), above 0.
+        ordinary: the deviation that one in a hundred pixels of healthy images exceeds.
+        peaks: of each healthy image, the highest deviation, by a scale that was made without it; sorted.
+    """
+
+    mean: torch.Tensor
+    spread: torch.Tensor
+    ordinary: float
+    peaks: tuple[float, ...]
+
+    def deviations(self, maps: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        """Maps in standard deviations from healthy.
+
+        Args:
+            maps: (N, rows, columns) on the network's grid.
+            places: (N,) of each, its place along the body, from 0 to 1.
+
+        Returns:
+            (N, rows, columns); negative where an image was changed less than healthy ones are on average.
+        """
+        part = _parts(places, len(self.mean))
+        return (maps - self.mean[part]) / self.spread[part]
+
+
+def fit_pixel_scale(healthy: Sequence[MapOfHealthy], num_places: int = NUM_PLACES) -> PixelScale | None:
+    """Makes the scale of healthy images that were not trained on.
+
+    What is ordinary is found by leaving each image out of the scale that it is measured with, as a new image is.
+
+    Args:
+        healthy: their maps, all of one size.
+        num_places: parts of the body that have a scale of their own; 1 for pictures.
+
+    Returns:
+        The scale; None for fewer than three images.
+    """
+    if len(healthy) < _FEWEST:
+        return None
+    sums = torch.stack([_sums(image, num_places) for image in healthy])
+    total = sums.sum(0)
+    deviations, peaks = [], []
+    for image, own in zip(healthy, sums):
+        mean, spread = _mean_and_spread(total - own)
+        others = PixelScale(mean, spread, 0.0, ())
+        found = others.deviations(image.maps.float(), image.places)
+        deviations.append(torch.quantile(found.flatten(1), 1 - _EXTRAORDINARY, dim=1).mean())
+        peaks.append(float(found.max()))
+    mean, spread = _mean_and_spread(total)
+    return PixelScale(mean, spread, float(torch.stack(deviations).mean()), tuple(sorted(peaks)))
+
+
+def _sums(image: MapOfHealthy, num_places: int) -> torch.Tensor:
+    """Number, sum and sum of squares of an image's maps in each part of the body, (3, K, rows, columns)."""
+    size = image.maps.shape[1:]
+    sums = torch.zeros(3, num_places, *size, dtype=torch.float64)
+    maps, part = image.maps.double(), _parts(image.places, num_places)
+    for row, values in zip(sums, (torch.ones_like(maps), maps, maps**2)):
+        row.index_add_(0, part, values)
+    return sums
+
+
+def _mean_and_spread(sums: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(K, rows, columns) each; parts of the body with fewer than two maps take those of the nearest one with more."""
+    count = sums[0, :, 0, 0]
+    known = (count >= 2).nonzero()[:, 0]
+    distances = (torch.arange(len(count))[:, None] - known).abs()
+    number, total, squares = sums[:, known[distances.argmin(1)]]
+    mean = total / number
+    spread = ((squares / number - mean**2).clamp_min(0) * number / (number - 1)).sqrt()
+    # Against a scale of nothing but zeros, which a network that changes nothing gives.
+    least = (_LEAST_SPREAD * spread.mean()).clamp_min(1e-6)
+    return mean.float(), (spread + least).float()
+
+
+def _parts(places: torch.Tensor, num_places: int) -> torch.Tensor:
+    return (places * (num_places - 1)).round().long()

@@ -1,0 +1,94 @@
+"""Unlabelled sets of one size with different shares of anomalous images."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from monai_sagan.comparison.trials import write_json
+from monai_sagan.data import read_data_json
+from monai_sagan.errors import UserError
+from monai_sagan.files import write_whole_folder
+
+__all__ = ["make_mixtures", "mixture_name"]
+
+
+def mixture_name(ratio: float) -> str:
+    """Name of the folder for an anomaly ratio."""
+    return f"ratio_{ratio:g}"
+
+
+def make_mixtures(data: Path, output: Path, ratios: Sequence[float]) -> dict[float, Path]:
+    """Makes a data set for each anomaly ratio, all with as many unlabelled images; the images themselves are linked to.
+
+    The unlabelled set has as many images as the healthy one, as published, or as many as the lists allow at every
+    ratio: the first ones of either list. Healthy and test images are the same.
+
+    Args:
+        data: a folder in the Med-AD layout that says which of the unlabelled images are healthy.
+        output: gets a folder for each ratio, unless it is there.
+        ratios: shares, in [0, 1], of anomalous images.
+
+    Returns:
+        The data set of each ratio.
+
+    Raises:
+        UserError: if a ratio is out of its range, the data set does not say which unlabelled images are healthy, has
+            none, or the file system has no links.
+    """
+    if any(not 0.0 <= ratio <= 1.0 for ratio in ratios) or len(set(ratios)) < len(ratios):
+        raise UserError(f"anomaly ratios must lie in [0, 1], each given once, not {', '.join(map(str, ratios))}.")
+    content = read_data_json(data)
+    train = content.get("train", {})
+    unlabeled = train.get("unlabeled")
+    if not isinstance(unlabeled, dict):
+        raise UserError(
+            f"{data / 'data.json'}: anomaly ratios need to know which of the unlabelled images are healthy, as "
+            '"unlabeled": {"0": [...], "1": [...]}; compare without --anomaly-ratios.'
+        )
+    normal, abnormal = unlabeled.get("0", []), unlabeled.get("1", [])
+    size = max(
+        (n for n in range(len(train.get("0", [])) + 1) if all(_fits(n, r, normal, abnormal) for r in ratios)), default=0
+    )
+    if size == 0:
+        raise UserError(f"{data / 'data.json'}: there are too few unlabelled images for these anomaly ratios.")
+    return {
+        ratio: _make(data, output / mixture_name(ratio), content, _mixture(size, ratio, normal, abnormal))
+        for ratio in ratios
+    }
+
+
+def _fits(size: int, ratio: float, normal: Sequence[str], abnormal: Sequence[str]) -> bool:
+    num_abnormal = int(size * ratio)
+    return num_abnormal <= len(abnormal) and size - num_abnormal <= len(normal)
+
+
+def _mixture(size: int, ratio: float, normal: Sequence[str], abnormal: Sequence[str]) -> list[str]:
+    num_abnormal = int(size * ratio)
+    return [*abnormal[:num_abnormal], *normal[: size - num_abnormal]]
+
+
+def _make(data: Path, target: Path, content: dict[str, Any], mixture: list[str]) -> Path:
+    mixed = content | {"train": content["train"] | {"unlabeled": mixture}}
+    path = target / "data.json"
+    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) == mixed:
+        return target
+    shutil.rmtree(target, ignore_errors=True)
+    with write_whole_folder(target) as partial:
+        for name in ("images", "masks"):
+            if (data / name).is_dir():
+                _link(data / name, partial / name)
+        write_json(partial / "data.json", mixed)
+    return target
+
+
+def _link(source: Path, link: Path) -> None:
+    try:
+        link.symlink_to(source.resolve(), target_is_directory=True)
+    except OSError as error:  # Windows, without the right to
+        raise UserError(
+            f"{link.parent}: folders cannot be linked to here, which --anomaly-ratios needs; compare without it."
+        ) from error

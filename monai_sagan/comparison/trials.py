@@ -1,0 +1,109 @@
+"""What experiments of many trainings have in common: settings that stay, trainings that are shared out, and spreads."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any, Protocol, TypeVar
+
+import torch
+
+from monai_sagan.errors import UserError
+from monai_sagan.files import write_whole
+from monai_sagan.progress import ProgressKind, make_reporter
+
+__all__ = ["Trial", "first_alone", "keep_settings", "own_device", "process_rank", "run_share", "spread", "write_json"]
+
+_LONGEST_WAIT = timedelta(days=1)
+
+
+class Trial(Protocol):
+    """One training."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it needs no more work."""
+
+
+TrialT = TypeVar("TrialT", bound=Trial)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes a JSON file for people to read too, whole or not at all."""
+    with write_whole(path) as partial:
+        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def keep_settings(output: Path, settings: Mapping[str, Any]) -> None:
+    """Writes down what an experiment is made with, so that it goes on with the same.
+
+    Args:
+        output: folder of the experiment.
+        settings: ready for JSON.
+
+    Raises:
+        UserError: if the folder holds an experiment with others.
+    """
+    path = output / "settings.json"
+    if not path.is_file():
+        write_json(path, settings)
+    elif json.loads(path.read_text(encoding="utf-8")) != settings:
+        raise UserError(f"{output}: holds a comparison of other data or with other settings; choose another --output.")
+
+
+def process_rank() -> tuple[int, int]:
+    """The number of this process among those that torchrun started, and how many there are; (0, 1) without."""
+    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+
+
+def first_alone(work: Callable[[], None]) -> None:
+    """Lets the first of the processes that torchrun started do something, while the others wait for it."""
+    rank, world = process_rank()
+    if world > 1:
+        torch.distributed.init_process_group("gloo", timeout=_LONGEST_WAIT)
+    if rank == 0:
+        work()
+    if world > 1:
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+
+
+def own_device(device: str) -> str:
+    """The device of this process: with torchrun, "auto" is a GPU of its own."""
+    rank, world = process_rank()
+    if world > 1 and device == "auto" and torch.cuda.is_available():
+        return f"cuda:{int(os.environ.get('LOCAL_RANK', rank)) % torch.cuda.device_count()}"
+    return device
+
+
+def run_share(trials: Sequence[TrialT], run: Callable[[TrialT], None], progress: ProgressKind) -> None:
+    """Runs what is not done of this process's trials.
+
+    Args:
+        trials: all of them, in the same order in each process.
+        run: does one.
+        progress: how the first process tells how many are done.
+    """
+    rank, world = process_rank()
+    share = trials[rank::world]
+    reporter = make_reporter(progress if rank == 0 else "none")
+    reporter.start(len(share), "Trainings")
+    try:
+        for done, trial in enumerate(share):
+            reporter.progress(done)
+            if not trial.is_done:
+                run(trial)
+        reporter.progress(len(share))
+        reporter.done(num_trainings=len(share))
+    except BaseException:
+        reporter.stop()
+        raise
+
+
+def spread(values: Sequence[float]) -> dict[str, Any]:
+    """``values``, their ``mean``, and as ``spread`` their standard deviation; None of a single one."""
+    return {"values": list(values), "mean": fmean(values), "spread": stdev(values) if len(values) > 1 else None}

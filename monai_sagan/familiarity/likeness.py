@@ -1,0 +1,118 @@
+"""How unlike the pictures that it knows a picture is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from monai_sagan.familiarity.features import FEATURES, picture_features
+from monai_sagan.familiarity.harmless import harmless_changes
+from monai_sagan.transforms import resize
+
+__all__ = ["Likeness"]
+
+_COPIES = 2  # of each picture, changed harmlessly
+_MOST = 4096  # pictures that are learnt from
+_SIDE = 64  # pixels, at which they are changed
+_SHARE = 0.95  # of the variance that the axes explain
+_MOST_AXES = 64
+_NEAREST = 3
+_SMALLEST = 1e-6  # a spread that counts as none
+
+
+class Likeness:
+    """Knows pictures by features, and tells how far a picture is from the nearest of them.
+
+    Each group of features (:func:`picture_features`) counts as much as another. Together they are brought to their
+    principal axes, in units of the spread along each; what the axes leave over is one more axis, with as much weight as
+    all others together, since what no picture had is what gives a stranger away. The distance is the mean to the three
+    nearest pictures known, so that a mixture of kinds (planes and sequences of a head) is no difficulty. Pictures are
+    known also as :func:`harmless_changes` makes them, so that those do not count.
+
+    Distances to nearest neighbours for what does not belong: Ramaswamy, Rastogi, Shim, "Efficient algorithms for mining
+    outliers from large data sets", SIGMOD 2000.
+
+    Args:
+        state: as :meth:`state` gives it.
+    """
+
+    def __init__(self, state: Mapping[str, torch.Tensor]) -> None:
+        self._mean, self._scale = state["mean"], state["scale"]
+        self._axes, self._spread = state["axes"], state["spread"]
+        self._rest, self._known = state["rest"], state["known"]
+
+    @classmethod
+    def fit(cls, pictures: torch.Tensor, seed: int = 0) -> Likeness:
+        """Learns what pictures look like.
+
+        Args:
+            pictures: (N, 1, rows, columns) in [-1, 1]; of more than 4096, so many evenly from all are taken.
+            seed: of the harmless changes.
+
+        Raises:
+            ValueError: if there is none.
+        """
+        if not len(pictures):
+            raise ValueError("There is no picture to learn from.")
+        chosen = torch.linspace(0, len(pictures) - 1, min(_MOST, len(pictures))).round().long()
+        small = resize(pictures[chosen], (_SIDE, _SIDE))
+        generator = torch.Generator().manual_seed(seed)
+        changed = [harmless_changes(small, generator) for _ in range(_COPIES)]
+        features = picture_features(torch.cat([small, *changed])).double()
+        mean = features.mean(dim=0)
+        deviations = [group.square().sum(dim=1).mean().sqrt() for group in _groups(features - mean)]
+        scale = torch.cat([one.clamp_min(_SMALLEST).expand(n) for one, n in zip(deviations, FEATURES.values())])
+        points = (features - mean) / scale
+        variances, directions = torch.linalg.eigh(points.T @ points / len(points))
+        variances, directions = variances.flip(0).clamp_min(0), directions.flip(1)
+        explained = variances.cumsum(0) / variances.sum().clamp_min(_SMALLEST)
+        count = min(int((explained < _SHARE).sum()) + 1, _MOST_AXES)
+        likeness = cls(
+            {
+                "mean": mean.float(),
+                "scale": scale.float(),
+                "axes": directions[:, :count].float(),
+                "spread": variances[:count].sqrt().clamp_min(_SMALLEST).float(),
+                "rest": (variances[count:].sum() / count).sqrt().clamp_min(_SMALLEST).float(),
+                "known": torch.empty(0, count + 1),
+            }
+        )
+        likeness._known = likeness._places(features.float())
+        return likeness
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """All that is known, as tensors."""
+        return {
+            "mean": self._mean,
+            "scale": self._scale,
+            "axes": self._axes,
+            "spread": self._spread,
+            "rest": self._rest,
+            "known": self._known,
+        }
+
+    def strangeness(self, pictures: torch.Tensor) -> torch.Tensor:
+        """How unlike those known pictures are.
+
+        Args:
+            pictures: (B, 1, rows, columns) in [-1, 1].
+
+        Returns:
+            (B,): the logarithm of the distance, larger for what is stranger.
+        """
+        distances = torch.cdist(self._places(picture_features(pictures)), self._known)
+        nearest = distances.topk(min(_NEAREST, len(self._known)), dim=1, largest=False).values
+        return nearest.mean(dim=1).clamp_min(_SMALLEST).log()
+
+    def _places(self, features: torch.Tensor) -> torch.Tensor:
+        """Pictures in units of the spread along each axis, and along what the axes leave over."""
+        points = (features - self._mean) / self._scale
+        along = points @ self._axes
+        rest = (points - along @ self._axes.T).norm(dim=1, keepdim=True)
+        return torch.cat([along / self._spread, rest / self._rest], dim=1)
+
+
+def _groups(features: torch.Tensor) -> Any:
+    return features.split(list(FEATURES.values()), dim=1)

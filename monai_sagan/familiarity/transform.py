@@ -1,0 +1,83 @@
+"""Adds to a case how strange it is to the bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform
+from monai.utils import TransformBackends, convert_to_tensor
+
+from monai_sagan.familiarity.facts import ImageFacts
+from monai_sagan.familiarity.likeness import Likeness
+from monai_sagan.familiarity.store import read_familiarity
+from monai_sagan.transforms import NetworkSamples, SliceLayout, has_foreground
+
+__all__ = ["StrangenessD", "StrangenessDict", "Strangenessd"]
+
+_DARKER_THAN_ALL = -2.0
+
+
+class Strangenessd(MapTransform):
+    """Adds ``strangeness`` and ``mismatches``.
+
+    ``strangeness`` is how unlike the training images an image looks, larger for what is stranger
+    (:class:`~monai_sagan.familiarity.Likeness`); of a volume, the mean of up to 16 slices, evenly over the anatomy. It
+    is None where the bundle does not know (no models/familiarity.pt), for a network in 3D, and for a volume that shows
+    nothing but background. ``mismatches`` are sentences on what speaks against the image without any statistics:
+    colour, another modality in DICOM, far fewer pixels.
+
+    Args:
+        keys: key of the image, one, (1, *spatial) in [-1, 1].
+        bundle_root: the bundle's folder.
+        image_size: the network's size, rows first.
+        slice_direction: along which volumes are taken apart.
+        background: in volumes, the largest value that counts as background; None for none.
+
+    Raises:
+        UserError: if the bundle's file is damaged.
+    """
+
+    backend = [TransformBackends.TORCH]
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        bundle_root: str | Path,
+        image_size: Sequence[int],
+        slice_direction: str | int = "acquisition",
+        background: float | None = -0.9,
+    ) -> None:
+        super().__init__(keys)
+        self.familiarity = read_familiarity(bundle_root)
+        self.slice_direction = slice_direction
+        self.background = _DARKER_THAN_ALL if background is None else background
+        self.samples = NetworkSamples(image_size, slice_direction, background=self.background)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = dict(data)
+        d["strangeness"], d["mismatches"] = None, []
+        if self.familiarity is None:
+            return d
+        for key in self.key_iterator(d):
+            facts = ImageFacts.of(d[key], self.slice_direction)
+            d["mismatches"] = self.familiarity.facts.mismatches(facts, self.samples.image_size)
+            if self.familiarity.likeness is not None and self._shows_something(d[key]):
+                d["strangeness"] = self._strangeness(self.familiarity.likeness, d[key])
+        return d
+
+    def _strangeness(self, likeness: Likeness, image: torch.Tensor) -> float:
+        with torch.inference_mode():
+            return float(likeness.strangeness(self.samples(image)).mean())
+
+    def _shows_something(self, image: torch.Tensor) -> bool:
+        if image.dim() == 3:
+            return True
+        slices = SliceLayout.of(image, self.slice_direction).view(convert_to_tensor(image, track_meta=False))
+        return len(slices) == 1 or bool(has_foreground(slices, self.background).any())
+
+
+StrangenessD = StrangenessDict = Strangenessd

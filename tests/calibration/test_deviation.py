@@ -1,0 +1,146 @@
+"""Maps in standard deviations from healthy images, and what stands out in them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+from scipy.stats import binom
+
+from monai_sagan.calibration import MapOfHealthy, PixelScale, fit_pixel_scale
+from monai_sagan.calibration.conformal import conformal_threshold
+from monai_sagan.calibration.deviation import deviation_map, find_regions
+from monai_sagan.calibration.grid_maps import GridMaps
+
+SIZE = [32, 32]
+
+
+def healthy_maps(count: int, seed: int = 0) -> list[MapOfHealthy]:
+    """Noise that is ten times as strong in the right half."""
+    random = torch.Generator().manual_seed(seed)
+    strength = torch.ones(32)
+    strength[16:] = 10.0
+    return [
+        MapOfHealthy((1 + 0.1 * torch.randn(1, *SIZE, generator=random)) * strength, torch.zeros(1))
+        for _ in range(count)
+    ]
+
+
+@pytest.fixture(scope="module")
+def scale() -> PixelScale:
+    found = fit_pixel_scale(healthy_maps(200), num_places=1)
+    assert found is not None
+    return found
+
+
+class TestScale:
+    def test_it_is_that_of_each_pixel(self, scale: PixelScale) -> None:
+        # Of 200 draws a mean is known to 7% of the spread, and a spread to 5%; four times that holds for 1024 pixels.
+        torch.testing.assert_close(scale.mean[0, :, :16], torch.ones(32, 16), rtol=0, atol=0.03)
+        torch.testing.assert_close(scale.mean[0, :, 16:], torch.full((32, 16), 10.0), rtol=0, atol=0.3)
+        mean_spread = (0.1 + 1.0) / 2
+        torch.testing.assert_close(scale.spread[0, :, 16:], torch.full((32, 16), 1 + mean_spread / 2), rtol=0.2, atol=0)
+
+    def test_a_change_counts_for_more_where_healthy_images_change_less(self, scale: PixelScale) -> None:
+        change = torch.zeros(1, *SIZE)
+        change[0, 5, 5] = change[0, 5, 25] = 1.0
+        found = scale.deviations(scale.mean + change, torch.zeros(1))
+        assert found[0, 5, 5] > 2 * found[0, 5, 25] > 0
+
+    def test_each_part_of_a_body_has_its_own(self) -> None:
+        places = torch.linspace(0, 1, 4)
+        random = torch.Generator().manual_seed(0)
+        volumes = [
+            MapOfHealthy(torch.rand(4, *SIZE, generator=random) + torch.arange(4.0)[:, None, None], places)
+            for _ in range(40)
+        ]
+        scale = fit_pixel_scale(volumes, num_places=4)
+        assert scale is not None
+        # A mean of 40 even draws is known to 0.046.
+        torch.testing.assert_close(scale.mean.mean(dim=(1, 2)), torch.arange(4.0) + 0.5, rtol=0, atol=0.02)
+        # Parts that no slice fell into take the nearest one's.
+        wide = fit_pixel_scale(volumes, num_places=7)
+        assert wide is not None
+        assert bool(wide.mean.isfinite().all())
+        torch.testing.assert_close(wide.mean[1], wide.mean[0])
+
+    def test_too_few(self) -> None:
+        assert fit_pixel_scale(healthy_maps(2), num_places=1) is None
+        assert fit_pixel_scale(healthy_maps(3), num_places=1) is not None
+
+    def test_a_network_that_changes_nothing(self) -> None:
+        nothing = [MapOfHealthy(torch.zeros(1, *SIZE), torch.zeros(1))] * 5
+        scale = fit_pixel_scale(nothing, num_places=1)
+        assert scale is not None
+        assert scale.deviations(torch.zeros(1, *SIZE), torch.zeros(1)).abs().max() == 0
+
+
+class TestPromise:
+    def test_few_healthy_images_have_a_finding(self) -> None:
+        """Of new ones, which were in nothing that the scale was made of."""
+        count, new = 59, 400
+        inside = 0
+        for seed in range(10):
+            scale = fit_pixel_scale(healthy_maps(count, seed), num_places=1)
+            assert scale is not None
+            threshold = conformal_threshold(scale.peaks, 0.05)
+            others = healthy_maps(new, seed + 1000)
+            found = sum(float(scale.deviations(it.maps, it.places).max()) > threshold for it in others)
+            # The threshold's own rate lies within 1% to 12.6% in 98 of 100 cases (beta distribution of 3 and 57).
+            inside += binom.ppf(0.01, new, 0.0074) <= found <= binom.ppf(0.99, new, 0.138)
+        assert inside >= 9
+
+
+class TestRegions:
+    def test_what_stands_out(self, scale: PixelScale) -> None:
+        deviation = np.zeros((20, 30))
+        deviation[2:5, 3:6], deviation[3, 4] = scale.ordinary + 0.1, 50.0
+        deviation[10:12, 10:12], deviation[10, 10] = 40.0, 41.0
+        deviation[15, 20] = scale.ordinary + 0.1  # no higher than healthy images are somewhere
+        threshold = conformal_threshold(scale.peaks, 0.05)
+        labels, findings = find_regions(deviation, scale, threshold)
+        assert [(it["label"], it["voxel"], it["deviation"], it["num_voxels"]) for it in findings] == [
+            (1, [3, 4], 50.0, 9),
+            (2, [10, 10], 41.0, 4),
+        ]
+        assert [it["p_value"] for it in findings] == [1 / 201, 1 / 201]
+        assert (labels[2:5, 3:6] == 1).all()
+        assert np.count_nonzero(labels) == 13
+        assert labels.dtype == np.int16
+
+    def test_nothing(self, scale: PixelScale) -> None:
+        labels, findings = find_regions(np.zeros((20, 30)), scale, 3.0)
+        assert findings == []
+        assert not labels.any()
+
+
+class TestGrid:
+    def test_a_change_stays_in_its_place(self, scale: PixelScale) -> None:
+        """Through the network's grid and back, of a picture of another shape, x first."""
+        picture = torch.zeros(1, 90, 60)
+        picture[0, 10:16, 40:46] = 30.0
+        found = deviation_map(picture, scale, SIZE, slice_axis=None)
+        assert found.shape == picture.shape
+        column, row = np.unravel_index(int(found.argmax()), found.shape[1:])
+        # A pixel of the grid is about 3 by 2 pixels here.
+        assert abs(int(column) - 12.5) <= 3
+        assert abs(int(row) - 42.5) <= 2
+        assert found.min() == 0
+
+    @pytest.mark.parametrize("flip", [1.0, -1.0])
+    def test_slices_are_where_they_lie_in_the_body(self, flip: float) -> None:
+        """Whichever way the file has them; what is background is left out."""
+        volume = torch.zeros(1, 24, 24, 6)
+        volume[..., 1:5] = torch.tensor([1.0, 2.0, 3.0, 4.0])
+        grid = GridMaps(MetaTensor(volume, affine=torch.diag(torch.tensor([1.0, 1.0, flip, 1.0]))), SIZE, 2)
+        assert grid.shown == [1, 2, 3, 4]
+        places = torch.tensor([0, 1 / 3, 2 / 3, 1])
+        torch.testing.assert_close(grid.places, places if flip > 0 else 1 - places)
+        ((first, *_),) = grid.batches()
+        # Smoothing loses what would come from beyond the edge; the middle has it all.
+        torch.testing.assert_close(grid.take([first])[0, 12, 12], torch.tensor(1.0), rtol=1e-3, atol=0)
+
+    def test_a_volume_without_anything(self, scale: PixelScale) -> None:
+        volume = MetaTensor(torch.zeros(1, 24, 24, 6))
+        assert deviation_map(volume, scale, SIZE, slice_axis=2).abs().max() == 0

@@ -1,0 +1,134 @@
+"""What a bundle's pictures look like, and what looks otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import betabinom
+from sklearn.datasets import load_sample_images
+
+from monai_sagan.calibration import conformal_p_value
+from monai_sagan.data import phantom_image
+from monai_sagan.familiarity import Likeness, harmless_changes, picture_features
+from monai_sagan.transforms import resize
+
+_CALIBRATED_WITH = 59
+_TESTED = 100
+_SIDE = 64
+
+
+def _heads(count: int, seed: int, *, lesions: bool = False) -> torch.Tensor:
+    images = [
+        phantom_image(np.random.default_rng([seed, number]), size=(_SIDE, _SIDE), lesion=lesions and number % 2 == 0)[0]
+        for number in range(count)
+    ]
+    return torch.from_numpy(np.stack(images)[:, None].astype(np.float32)) / 127.5 - 1
+
+
+@pytest.fixture(scope="module")
+def likeness() -> Likeness:
+    """Knows 120 heads, some with a lesion."""
+    return Likeness.fit(_heads(120, 0, lesions=True))
+
+
+@pytest.fixture(scope="module")
+def share_flagged(likeness: Likeness) -> Callable[[torch.Tensor], float]:
+    """Of pictures, which share has a p-value of at most 0.05 among heads that were set aside."""
+    healthy = likeness.strangeness(_heads(_CALIBRATED_WITH, 1)).tolist()
+
+    def share(pictures: torch.Tensor) -> float:
+        return float(np.mean([conformal_p_value(one, healthy) <= 0.05 for one in likeness.strangeness(pictures)]))
+
+    return share
+
+
+@pytest.fixture(scope="module")
+def heads() -> torch.Tensor:
+    return _heads(_TESTED, 2)
+
+
+def test_false_alarms_are_as_many_as_was_asked_for(share_flagged: Callable, heads: torch.Tensor) -> None:
+    # Three of 60 places lie at 0.05 or below, so the rate is drawn from a beta distribution (3, 57).
+    low, high = betabinom(_TESTED, 3, _CALIBRATED_WITH + 1 - 3).interval(0.998)
+    assert low <= share_flagged(heads) * _TESTED <= high
+
+
+def _shuffled(pictures: torch.Tensor, blocks: int) -> torch.Tensor:
+    """Each picture cut into blocks a side, in an order of its own."""
+    generator = torch.Generator().manual_seed(0)
+    side = pictures.shape[-1] // blocks
+    parts = pictures.reshape(-1, blocks, side, blocks, side).transpose(2, 3).flatten(1, 2)
+    mixed = torch.stack([some[torch.randperm(blocks**2, generator=generator)] for some in parts])
+    return mixed.reshape(-1, blocks, blocks, side, side).transpose(2, 3).reshape(pictures.shape)
+
+
+def _photographs() -> torch.Tensor:
+    """Parts of photographs, in grey."""
+    grey = [torch.from_numpy(photo.mean(axis=2)).float() / 127.5 - 1 for photo in load_sample_images().images]
+    parts = torch.stack([photo[:384, :640] for photo in grey]).unfold(1, 96, 96).unfold(2, 96, 96)
+    return parts.reshape(-1, 1, 96, 96)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda heads: -heads,
+        lambda heads: _shuffled(heads, _SIDE),
+        lambda heads: _shuffled(heads, 8),
+        lambda heads: torch.rand(heads.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1,
+        lambda heads: torch.zeros_like(heads),
+        lambda heads: _photographs(),
+    ],
+    ids=["inverted", "pixels shuffled", "blocks shuffled", "noise", "plain grey", "photographs"],
+)
+def test_strangers_are_flagged(change: Callable, share_flagged: Callable, heads: torch.Tensor) -> None:
+    assert share_flagged(change(heads)) >= 0.95
+
+
+def test_a_lesion_makes_no_stranger(share_flagged: Callable) -> None:
+    # The bundle has seen some: about as many are flagged as of healthy heads, and twice as many at most.
+    assert share_flagged(_heads(_TESTED, 3, lesions=True)) <= 0.15
+
+
+def test_what_is_harmless_makes_no_stranger(share_flagged: Callable, heads: torch.Tensor) -> None:
+    assert share_flagged(harmless_changes(heads, torch.Generator().manual_seed(5))) <= 0.15
+    assert share_flagged(heads.roll((2, -2), dims=(2, 3))) <= 0.15
+    assert share_flagged(resize(heads, (128, 128))) <= 0.15
+
+
+def test_it_is_the_same_alone_and_in_a_batch(likeness: Likeness, heads: torch.Tensor) -> None:
+    together = likeness.strangeness(heads[:5])
+    torch.testing.assert_close(torch.cat([likeness.strangeness(head[None]) for head in heads[:5]]), together)
+
+
+def test_the_state_is_all_there_is(likeness: Likeness, heads: torch.Tensor) -> None:
+    again = Likeness(likeness.state())
+    assert torch.equal(again.strangeness(heads), likeness.strangeness(heads))
+
+
+def test_one_picture_is_enough_to_know_others(heads: torch.Tensor) -> None:
+    assert Likeness.fit(heads[:1]).strangeness(heads).isfinite().all()
+
+
+def test_there_must_be_one(heads: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match="no picture"):
+        Likeness.fit(heads[:0])
+
+
+def test_the_spectrum_tells_fine_detail_from_coarse() -> None:
+    columns = torch.arange(_SIDE) / _SIDE * 2 * torch.pi
+    waves = torch.stack([(3 * columns).cos(), (18 * columns).cos()])[:, None, None].expand(2, 1, _SIDE, _SIDE)
+    spectra = picture_features(waves)[:, -11:]
+    assert spectra.argmax(dim=1).tolist() == [2, 8]  # 2.5 to 4 and 15 to 20 waves
+
+
+def test_harmless_changes_are_drawn_from_the_seed_and_stay_in_range(heads: torch.Tensor) -> None:
+    once, again, other = (harmless_changes(heads, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1))
+    assert torch.equal(once, again)
+    assert not torch.equal(once, other)
+    assert once.shape == heads.shape
+    assert once.min() >= -1
+    assert once.max() <= 1

@@ -1,0 +1,121 @@
+"""Strangeness in a bundle: from training to a case."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigParser
+from PIL import Image
+
+from monai_sagan.bundles import FAMILIARITY
+from monai_sagan.data import phantom_volume
+from monai_sagan.errors import UserError
+from monai_sagan.familiarity import (
+    Familiarity,
+    KnownFacts,
+    Likeness,
+    Strangenessd,
+    read_familiarity,
+    write_familiarity,
+)
+from monai_sagan.files import save_tensors
+from monai_sagan.workflows import train
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, phantom: Path, tiny_settings: dict[str, Any]) -> Path:
+    """A bundle that was trained on the phantom for a moment."""
+    output = tmp_path_factory.mktemp("trained") / "bundle"
+    return train("sagan_anomaly_detection", phantom, output, overrides=tiny_settings, device="cpu", progress="none")
+
+
+@pytest.fixture
+def judge(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], dict[str, Any]]:
+    """Prepares a file and looks at it, as the bundle's config says."""
+    monkeypatch.chdir(trained)
+    parser = ConfigParser(ConfigParser.load_config_file("configs/inference.json"))
+    prepare, recognise = (parser.get_parsed_content(key) for key in ("preprocessing", "recognising"))
+    return lambda path: recognise(prepare({"image": str(path)}))
+
+
+def test_training_writes_what_it_was_trained_on(trained: Path) -> None:
+    familiarity = read_familiarity(trained)
+    assert familiarity is not None
+    assert familiarity.facts == KnownFacts(has_colour=False, modalities=(), smallest_side=64)
+    assert familiarity.likeness is not None
+
+
+def test_an_image_of_the_kind_is_less_strange_than_others(
+    judge: Callable, phantom: Path, a_picture: Callable, tmp_path: Path
+) -> None:
+    heads = [judge(path)["strangeness"] for path in sorted((phantom / "images").iterdir())[:8]]
+    assert judge(a_picture(size=(64, 64)))["strangeness"] > max(heads)
+    with Image.open(next((phantom / "images").iterdir())) as head:
+        inverted = Image.fromarray(255 - np.array(head))
+    inverted.save(tmp_path / "inverted.png")
+    assert judge(tmp_path / "inverted.png")["strangeness"] > max(heads)
+
+
+def test_colour_is_told_in_words(judge: Callable, a_picture: Callable) -> None:
+    assert judge(a_picture(mode="RGB", size=(64, 64)))["mismatches"] == [
+        "This is a colour picture; the bundle was made for grey ones."
+    ]
+    assert judge(a_picture(size=(64, 64)))["mismatches"] == []
+
+
+def test_a_volume_is_as_strange_as_its_slices(judge: Callable, a_volume: Callable) -> None:
+    head, _ = phantom_volume(np.random.default_rng(0), size=(64, 64, 12), lesion=False)
+    voxels = np.ascontiguousarray(head.transpose(2, 1, 0))
+    noise = np.random.default_rng(0).integers(0, 255, voxels.shape).astype(np.uint8)
+    strangeness = [judge(a_volume(f"{index}.nii.gz", one))["strangeness"] for index, one in enumerate((voxels, noise))]
+    assert strangeness[0] < strangeness[1]
+    turned = a_volume("turned.nii.gz", voxels[::-1, :, ::-1], affine=np.diag([1.0, -1.0, -1.0, 1.0]))
+    assert judge(turned)["strangeness"] == pytest.approx(strangeness[0], abs=1e-5)
+
+
+def test_a_volume_of_background_is_not_judged(trained: Path) -> None:
+    judge = Strangenessd("image", trained, (32, 32))
+    assert judge({"image": torch.full((1, 20, 20, 8), -1.0)})["strangeness"] is None
+
+
+def test_without_a_background_every_slice_counts(trained: Path) -> None:
+    judge = Strangenessd("image", trained, (32, 32), background=None)
+    assert judge({"image": torch.full((1, 20, 20, 8), -1.0)})["strangeness"] is not None
+
+
+def test_a_bundle_that_does_not_know(tmp_path: Path, a_picture: Callable) -> None:
+    judged = Strangenessd("image", tmp_path, (32, 32))({"image": torch.zeros(1, 40, 40)})
+    assert judged["strangeness"] is None
+    assert judged["mismatches"] == []
+
+
+def test_a_network_in_three_dimensions_knows_facts_alone(tmp_path: Path) -> None:
+    write_familiarity(tmp_path / FAMILIARITY, Familiarity(KnownFacts(False, ("MR",), 20), None))
+    judged = Strangenessd("image", tmp_path, (16, 16, 16))({"image": torch.zeros(1, 40, 40, 40)})
+    assert judged["strangeness"] is None
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    pictures = torch.rand(5, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    written = Familiarity(KnownFacts(True, ("CT", "MR"), 32), Likeness.fit(pictures))
+    write_familiarity(tmp_path / FAMILIARITY, written)
+    read = read_familiarity(tmp_path)
+    assert read is not None
+    assert read.facts == written.facts
+    assert read.likeness is not None
+    assert torch.equal(read.likeness.strangeness(pictures), written.likeness.strangeness(pictures))
+
+
+@pytest.mark.parametrize("content", [{}, {"version": 2}, [1], {"version": 1, "facts": {}, "likeness": None}])
+def test_a_damaged_file_is_named(content: Any, trained: Path, tmp_path: Path) -> None:
+    root = tmp_path / "bundle"
+    shutil.copytree(trained, root)
+    save_tensors(content, root / FAMILIARITY)
+    with pytest.raises(UserError, match=r"familiarity\.pt: this file is damaged"):
+        Strangenessd("image", root, (32, 32))

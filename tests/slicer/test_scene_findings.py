@@ -1,0 +1,136 @@
+"""A result of a calibrated bundle in the scene: its map in standard deviations, and its findings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scenes
+import slicer
+from AnomalyMapLib import peak
+from AnomalyMapLib.scene import DEVIATION_THRESHOLD, ResultScene
+from AnomalyMapLib.volumes import VolumeError
+from cases import OTHER, Case
+from vtk.util.numpy_support import vtk_to_numpy
+
+
+@pytest.fixture
+def case(scene: Any, tmp_path: Path, result_of: Callable[..., Any]) -> Case:
+    return Case(scene, tmp_path, result_of)
+
+
+def segments(results: ResultScene) -> dict[str, str]:
+    """Names by identifier."""
+    segmentation = results.node("segmentation").GetSegmentation()
+    return {name: segmentation.GetSegment(name).GetName() for name in segmentation.GetSegmentIDs()}
+
+
+def marked(results: ResultScene) -> tuple[float, ...]:
+    return peak.world_position(results.node("peakMarker"))
+
+
+def test_the_deviation_map_is_laid_over(case: Case) -> None:
+    case.lay_deviation()
+    map_node = case.results.node("anomalyMap")
+    assert case.results.shows_deviation
+    assert map_node.GetName() == "head deviation map"
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(map_node), 10 * case.voxels)
+    case.results.mark_peak()
+    assert case.results.node("peakMarker").GetNthControlPointLabel(0) == "peak 8"
+
+
+def test_the_next_run_may_have_none(case: Case) -> None:
+    case.lay_deviation()
+    case.results.next_finding()
+    case.lay()
+    assert not case.results.shows_deviation
+    assert case.results.node("anomalyMap").GetName() == "head anomaly map"
+    assert case.results.node("segmentation") is None
+    assert case.results.next_finding() is None
+
+
+def test_threshold_is_half_of_the_lowest_finding(case: Case) -> None:
+    case.lay_deviation()
+    assert case.results.threshold == 2.0  # and not the 0.3 that was asked of the anomaly map
+    case.lay_deviation(findings=[])
+    assert case.results.threshold == DEVIATION_THRESHOLD
+
+
+def test_a_segment_each(case: Case) -> None:
+    case.lay_deviation()
+    assert segments(case.results) == {"Finding2": "Finding 1 (8.0 SD)", "Finding1": "Finding 2 (4.0 SD)"}
+    segmentation_node = case.results.node("segmentation")
+    reference = slicer.vtkSlicerSegmentationsModuleLogic.CreateOrientedImageDataFromVolumeNode(case.input_node)
+    for identifier, label in (("Finding2", 2), ("Finding1", 1)):
+        labelmap = slicer.vtkOrientedImageData()
+        segmentation_node.GetBinaryLabelmapRepresentation(identifier, labelmap)
+        slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(labelmap, reference, labelmap)
+        voxels = vtk_to_numpy(labelmap.GetPointData().GetScalars()).reshape(scenes.SHAPE)
+        np.testing.assert_array_equal(voxels.astype(bool), case.labels == label)
+
+
+def test_the_segment_of_the_threshold_besides(case: Case) -> None:
+    case.lay_deviation()
+    assert case.results.make_segment() == (10 * case.voxels >= 2).sum()
+    assert set(segments(case.results)) == {"Finding1", "Finding2", "AboveThreshold"}
+    case.lay_deviation()
+    assert set(segments(case.results)) == {"Finding1", "Finding2"}
+
+
+def test_what_somebody_drew_stays(case: Case) -> None:
+    case.lay_deviation()
+    drawn = case.results.node("segmentation")
+    drawn.GetSegmentation().AddEmptySegment("Findings of mine")
+    case.lay()
+    assert list(drawn.GetSegmentation().GetSegmentIDs()) == ["Findings of mine"]
+
+
+@pytest.mark.parametrize("geometry", scenes.GEOMETRIES)
+def test_next_finding_goes_round(scene: Any, tmp_path: Path, result_of: Callable[..., Any], geometry: str) -> None:
+    case = Case(scene, tmp_path, result_of, geometry)
+    case.lay_deviation()
+    other = (case.matrix @ [*OTHER, 1])[:3]
+    for label, place in ((2, case.peak_ras), (1, other), (2, case.peak_ras)):
+        assert case.results.next_finding().label == label
+        np.testing.assert_allclose(marked(case.results), place, atol=1e-6)
+        for view in scene.views:
+            assert np.linalg.norm(scene.places(view) - place, axis=-1).min() < 1  # mm, about a pixel
+
+
+def test_without_millimetres_the_voxel_tells(case: Case) -> None:
+    case.lay_deviation(findings=[case.finding(1, OTHER, 4.0, lps_mm=None)])
+    case.results.next_finding()
+    np.testing.assert_allclose(marked(case.results), (case.matrix @ [*OTHER, 1])[:3], atol=1e-6)
+
+
+def test_findings_without_their_file(case: Case) -> None:
+    result = case.result(findings=[case.finding(1, OTHER, 4.0)])
+    case.lay_files(result, anomaly_map=case.voxels)
+    assert case.results.node("segmentation") is None
+    assert case.results.next_finding().label == 1
+
+
+def test_without_a_map_is_told(case: Case) -> None:
+    with pytest.raises(VolumeError, match="There is no anomaly map in the scene"):
+        case.results.next_finding()
+
+
+@pytest.mark.parametrize("geometry", scenes.GEOMETRIES)
+def test_a_saved_scene(scene: Any, tmp_path: Path, result_of: Callable[..., Any], geometry: str) -> None:
+    case = Case(scene, tmp_path, result_of, geometry)
+    case.lay_deviation(is_stranger=True, stranger_reasons=["It is upside down."])
+    case.results.next_finding()
+    before = segments(case.results)
+    scene.save(tmp_path / "a.mrb")
+    loaded = scenes.Scene.load(tmp_path / "a.mrb")
+    back = ResultScene(loaded.holder)
+    assert back.shows_deviation
+    assert back.threshold == pytest.approx(2.0)
+    assert back.result == case.results.result
+    assert segments(back) == before
+    assert back.next_finding().label == 1  # after the one that was shown
+    np.testing.assert_allclose(marked(back), (case.matrix @ [*OTHER, 1])[:3], atol=1e-3)
+    loaded.close()

@@ -1,0 +1,180 @@
+"""Scores by how healthy images differ from the unlabelled mixture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+from sklearn.ensemble import ExtraTreesClassifier
+
+from monai_sagan.errors import SettingError, UserError
+from monai_sagan.files import save_tensors
+from monai_sagan.networks import ContrastNetwork, Forest
+from monai_sagan.selection import write_selection
+from monai_sagan.transforms import ContrastEnsemble, ContrastScored, image_features, resize, volume_score
+from monai_sagan.transforms.contrast import choose_score
+
+SIZE = (32, 32)
+
+
+def small_network() -> ContrastNetwork:
+    return ContrastNetwork(base_channels=2)
+
+
+def some_pictures(count: int = 4, seed: int = 0) -> torch.Tensor:
+    return torch.rand(count, 1, *SIZE, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def a_forest() -> Forest:
+    features = torch.cat(list(image_features(some_pictures(40)).values()), dim=1).numpy()
+    return Forest.from_sklearn(
+        ExtraTreesClassifier(10, min_samples_leaf=5, random_state=0).fit(features, np.arange(40) % 2)
+    )
+
+
+@pytest.fixture
+def ensemble() -> ContrastEnsemble:
+    torch.manual_seed(0)
+    made = ContrastEnsemble([small_network(), small_network()], a_forest()).eval()
+    made.mean, made.deviation = torch.tensor([0.1, -0.2]), torch.tensor([0.05, 0.5])
+    return made
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, ensemble: ContrastEnsemble) -> Path:
+    """A folder with an ensemble alone."""
+    content = {"networks": 2, "trees": 10, "state": ensemble.state_dict()}
+    save_tensors(content, tmp_path / "models" / "contrast.pt")
+    return tmp_path
+
+
+def scored(bundle: Path, image: torch.Tensor, **settings: Any) -> dict[Any, Any]:
+    transform = ContrastScored("image", bundle, small_network, SIZE, **settings)
+    axis = None if image.dim() == 3 else 2
+    return transform({"image": image, "anomaly_score": 0.25, "slice_scores": [], "slice_axis": axis})
+
+
+class TestEnsemble:
+    def test_scores_are_means_of_standardised_ones(self, ensemble: ContrastEnsemble) -> None:
+        pictures = some_pictures()
+        first, second = ensemble.networks
+        logits = [network(turned)[:, 0] for network in (first, second) for turned in (pictures, pictures.flip(3))]
+        features = torch.cat(list(image_features(pictures).values()), dim=1)
+        probability = ensemble.forest(features).clamp(0.01, 0.99)
+        log_odds = (probability / (1 - probability)).log()
+        expected = torch.sigmoid(((sum(logits) / 4 - 0.1) / 0.05 + (log_odds + 0.2) / 0.5) / 2)
+        torch.testing.assert_close(ensemble(pictures), expected)
+
+    def test_a_mirror_image_is_the_same_to_the_networks(self, ensemble: ContrastEnsemble) -> None:
+        alone = ContrastEnsemble(list(ensemble.networks), None).eval()
+        pictures = some_pictures()
+        torch.testing.assert_close(alone(pictures), alone(pictures.flip(3)))
+
+    def test_one_kind_is_enough_and_none_is_not(self) -> None:
+        pictures = some_pictures()
+        assert ContrastEnsemble([small_network()], None).eval()(pictures).shape == (4,)
+        assert ContrastEnsemble([], a_forest()).eval()(pictures).shape == (4,)
+        with pytest.raises(ValueError, match="networks, a forest or both"):
+            ContrastEnsemble([], None)
+
+
+class TestPictures:
+    def test_the_score_of_a_picture(self, bundle: Path, ensemble: ContrastEnsemble) -> None:
+        picture = some_pictures(1)
+        result = scored(bundle, picture[0].transpose(1, 2))  # files have x first
+        assert result["anomaly_score"] == pytest.approx(float(ensemble(picture)[0]), abs=1e-5)
+        assert result["score_kind"] == "contrast"
+        assert result["slice_scores"] == []
+
+    def test_a_picture_of_another_size_is_resized(self, bundle: Path, ensemble: ContrastEnsemble) -> None:
+        picture = resize(some_pictures(1), (50, 40))
+        result = scored(bundle, picture[0].transpose(1, 2))
+        assert result["anomaly_score"] == pytest.approx(float(ensemble(resize(picture, SIZE))[0]), abs=1e-5)
+
+    def test_a_dark_picture_has_a_score_too(self, bundle: Path) -> None:
+        assert scored(bundle, torch.full((1, 40, 40), -1.0))["anomaly_score"] > 0
+
+
+class TestVolumes:
+    @pytest.fixture
+    def volume(self) -> torch.Tensor:
+        """(1, x, y, z) with background at either end."""
+        slices = torch.full((9, 1, *SIZE), -1.0)
+        slices[1:8] = some_pictures(7)
+        return slices.permute(1, 3, 2, 0).contiguous()
+
+    def test_slices_have_scores_and_background_has_none(
+        self, bundle: Path, ensemble: ContrastEnsemble, volume: torch.Tensor
+    ) -> None:
+        result = scored(bundle, volume, batch_size=4)
+        expected = [0.0, *ensemble(some_pictures(7)).tolist(), 0.0]
+        assert result["slice_scores"] == pytest.approx(expected, abs=1e-5)
+        assert result["anomaly_score"] == pytest.approx(volume_score(expected), abs=1e-5)
+
+    def test_how_voxels_lie_in_the_file_does_not_matter(self, bundle: Path, volume: torch.Tensor) -> None:
+        affine = torch.diag(torch.tensor([1.0, 1.0, 2.0, 1.0]))
+        as_stored = scored(bundle, MetaTensor(volume, affine=affine))
+        turned = MetaTensor(volume.flip(1, 3), affine=torch.diag(torch.tensor([-1.0, 1.0, -2.0, 1.0])))
+        result = scored(bundle, turned)
+        assert result["slice_scores"][::-1] == pytest.approx(as_stored["slice_scores"], abs=1e-5)
+        assert result["anomaly_score"] == pytest.approx(as_stored["anomaly_score"], abs=1e-5)
+
+    def test_the_direction_of_slices(self, bundle: Path, volume: torch.Tensor) -> None:
+        assert len(scored(bundle, volume, slice_direction=0)["slice_scores"]) == SIZE[1]
+
+    def test_nothing_but_background_scores_0(self, bundle: Path) -> None:
+        result = scored(bundle, torch.full((1, *SIZE, 3), -1.0))
+        assert (result["slice_scores"], result["anomaly_score"]) == ([0.0] * 3, 0.0)
+
+
+class TestChoice:
+    def test_the_residual_is_left_alone(self, bundle: Path) -> None:
+        result = scored(bundle, some_pictures(1)[0], score="residual")
+        assert (result["anomaly_score"], result["score_kind"]) == (0.25, "residual")
+
+    def test_a_bundle_without_contrast(self, tmp_path: Path) -> None:
+        result = scored(tmp_path, some_pictures(1)[0])
+        assert (result["anomaly_score"], result["score_kind"]) == (0.25, "residual")
+        with pytest.raises(UserError, match=r"contrast.pt: there is no such file.* choose score=residual"):
+            choose_score(tmp_path, "contrast")
+
+    @pytest.mark.parametrize("chosen", ["residual", "contrast"])
+    def test_what_was_chosen_is_kept(self, bundle: Path, chosen: str) -> None:
+        write_selection(bundle / "models" / "selection.json", score=chosen)
+        assert choose_score(bundle) == chosen
+        assert choose_score(bundle, "contrast") == "contrast"
+
+    @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"score": "guess"}'])
+    def test_a_damaged_choice_is_named(self, bundle: Path, text: str) -> None:
+        (bundle / "models" / "selection.json").write_text(text)
+        with pytest.raises(UserError, match=r"selection\.json: .* train"):
+            choose_score(bundle)
+
+    def test_there_is_no_such_score(self, bundle: Path) -> None:
+        with pytest.raises(SettingError, match="score must be auto, residual or contrast, not 'best'"):
+            scored(bundle, some_pictures(1)[0], score="best")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: path.write_bytes(b"damaged"), "damaged or holds more than tensors"),
+        (lambda path: save_tensors([1, 2], path), "does not fit the networks of the bundle"),
+        (lambda path: save_tensors({"networks": 2}, path), "does not fit the networks of the bundle"),
+        (
+            lambda path: save_tensors(
+                {"networks": 1, "trees": 0, "state": ContrastEnsemble([ContrastNetwork()], None).state_dict()}, path
+            ),
+            "does not fit the networks of the bundle",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named(bundle: Path, damage: Callable[[Path], None], message: str) -> None:
+    damage(bundle / "models" / "contrast.pt")
+    with pytest.raises(UserError, match=rf"contrast\.pt: .*{message}"):
+        scored(bundle, some_pictures(1)[0])
