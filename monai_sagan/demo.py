@@ -15,6 +15,8 @@ __all__ = ["DEMO_SETTINGS", "run_demo"]
 
 # A fifth of them is set aside to calibrate with.
 _NUM_HEALTHY = 200
+# To calibrate with. Of fewer, the one that the network draws worst would decide what a finding is.
+_NUM_HEALTHY_VOLUMES = 80
 
 # Chosen on the phantom with another seed. The critic has to be strong from the first steps on, since there are few.
 DEMO_SETTINGS = {
@@ -43,7 +45,7 @@ def run_demo(output: Path, *, device: str = "auto", progress: ProgressKind = "ba
     """
     data, volumes, bundle = output / "data", output / "data_volumes", output / "bundle"
     write_phantom(data, num_healthy=_NUM_HEALTHY)
-    write_phantom_volumes(volumes)
+    write_phantom_volumes(volumes, num_healthy=_NUM_HEALTHY_VOLUMES)
     settings = {} if (bundle / "configs").is_dir() else DEMO_SETTINGS
     train("sagan_anomaly_detection", data, bundle, overrides=settings, resume=True, device=device, progress=progress)
     for healthy in (data, volumes):
@@ -56,10 +58,11 @@ def run_demo(output: Path, *, device: str = "auto", progress: ProgressKind = "ba
     result = json.loads((maps / "phantom_lesion_anomaly.json").read_text(encoding="utf-8"))
     draw_volume(
         volume,
-        maps / "phantom_lesion_anomaly.nii.gz",
+        maps / "phantom_lesion_deviation.nii.gz",
         maps / "phantom_lesion_restored.nii.gz",
         result["slice_scores"],
         output / "volume.png",
         slice_axis=result["slice_axis"],
+        is_deviation=True,
     )
     return {**metrics, "volumes": of_volumes}

@@ -24,7 +24,9 @@ _NOT_WITHHELD = "its p-value, which was asked for all the same, promises nothing
 
 
 class CompareWithHealthyd(MapTransform):
-    """Adds ``p_value``, ``threshold``, ``false_positive_rate``, ``is_anomalous`` and ``slice_p_values``, and sentences to
+    """Says of a score what it is among those of healthy images.
+
+    Adds ``p_value``, ``threshold``, ``false_positive_rate``, ``is_anomalous`` and ``slice_p_values``, and sentences to
     ``warnings``.
 
     They are None, and the last of them empty, where the bundle was not calibrated, or not for such images: with other

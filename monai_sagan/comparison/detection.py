@@ -121,7 +121,7 @@ def compare_detection(
             f"{data / 'data.json'}: test must list {_FEWEST} healthy and {_FEWEST} anomalous images at least."
         )
     if not anomaly_ratios:
-        load_training_set(data, given.get("anomaly_ratio", 0.6))
+        load_training_set(data, given.get("anomaly_ratio"))
     settings = {
         "data": data.resolve().name,
         "minutes": minutes,

@@ -227,7 +227,7 @@ def load_evaluation_set(
     cases = leave_out_trained(known, listed)
     if not cases:
         raise UserError(
-            f"{root / 'data.json'}: the bundle was trained on, or calibrated with, every image under 'test'; list others."
+            f"{root / 'data.json'}: the bundle was trained on, or calibrated with, all of 'test'; list other images."
         )
     kept = {case["image"] for case in cases}
     left_out = [

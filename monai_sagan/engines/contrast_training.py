@@ -73,7 +73,7 @@ class ContrastTraining:
         seed: of division, networks and trees.
         device: where to train.
         progress: how to tell how far the training is.
-        resume: whether to keep a file that was made from the same images with the same settings.
+        resume: whether a file that is there stays, as part of the training that goes on.
 
     Raises:
         SettingError: if there is a single network, or a number is negative.
@@ -114,6 +114,7 @@ class ContrastTraining:
 
         Raises:
             OSError: if the file cannot be written.
+            UserError: if the training that should go on was one of other images, or with other settings.
         """
         if idist.get_rank() == 0:
             self._run()
@@ -132,8 +133,13 @@ class ContrastTraining:
             )
             return
         fingerprint = self._fingerprint(pictures)
-        if self.resume and _was_made_of(self.path, fingerprint):
-            return
+        if self.resume and (former := _fingerprint_of(self.path)):
+            if former == fingerprint:
+                return
+            raise UserError(
+                f"{self.path}: this was made of other images or with other settings than the training that should go "
+                "on; use those that it was made with, or another output folder."
+            )
         reporter.start(self.networks * self.steps, "Contrast")
         try:
             content = self._train(pictures, folds, reporter)
@@ -349,9 +355,9 @@ def _judge(network: nn.Module, images: torch.Tensor, device: torch.device) -> to
         return torch.cat([network_logits(network, some.to(device)).cpu() for some in images.split(_AT_ONCE)])
 
 
-def _was_made_of(path: Path, fingerprint: str) -> bool:
-    """Whether a file of that fingerprint is there; one that is damaged is made again."""
+def _fingerprint_of(path: Path) -> str | None:
+    """What a file was made of; None where there is none, or it is damaged and so made again."""
     try:
-        return path.is_file() and read_tensors(path).get("fingerprint") == fingerprint
+        return read_tensors(path).get("fingerprint") if path.is_file() else None
     except (UserError, AttributeError):
-        return False
+        return None

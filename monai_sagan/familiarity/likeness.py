@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,6 +32,9 @@ class Likeness:
     nearest pictures known, so that a mixture of kinds (planes and sequences of a head) is no difficulty. Pictures are
     known also as :func:`harmless_changes` makes them, so that those do not count.
 
+    What is not healthy is farther than what is healthy, and still of the kind. So up to a distance that is ordinary all
+    are as strange.
+
     Distances to nearest neighbours for what does not belong: Ramaswamy, Rastogi, Shim, "Efficient algorithms for mining
     outliers from large data sets", SIGMOD 2000.
 
@@ -42,14 +46,16 @@ class Likeness:
         self._mean, self._scale = state["mean"], state["scale"]
         self._axes, self._spread = state["axes"], state["spread"]
         self._rest, self._known = state["rest"], state["known"]
+        self._ordinary = state["ordinary"]
 
     @classmethod
-    def fit(cls, pictures: torch.Tensor, seed: int = 0) -> Likeness:
+    def fit(cls, pictures: torch.Tensor, seed: int = 0, ordinary: float = -math.inf) -> Likeness:
         """Learns what pictures look like.
 
         Args:
             pictures: (N, 1, rows, columns) in [-1, 1]; of more than 4096, so many evenly from all are taken.
             seed: of the harmless changes.
+            ordinary: the strangeness that is no reason to call a picture strange; none is less strange.
 
         Raises:
             ValueError: if there is none.
@@ -77,6 +83,7 @@ class Likeness:
                 "spread": variances[:count].sqrt().clamp_min(_SMALLEST).float(),
                 "rest": (variances[count:].sum() / count).sqrt().clamp_min(_SMALLEST).float(),
                 "known": torch.empty(0, count + 1),
+                "ordinary": torch.tensor(ordinary),
             }
         )
         likeness._known = likeness._places(features.float())
@@ -91,6 +98,7 @@ class Likeness:
             "spread": self._spread,
             "rest": self._rest,
             "known": self._known,
+            "ordinary": self._ordinary,
         }
 
     def strangeness(self, pictures: torch.Tensor) -> torch.Tensor:
@@ -100,11 +108,11 @@ class Likeness:
             pictures: (B, 1, rows, columns) in [-1, 1].
 
         Returns:
-            (B,): the logarithm of the distance, larger for what is stranger.
+            (B,): the logarithm of the distance, larger for what is stranger, and at least what is ordinary.
         """
         distances = torch.cdist(self._places(picture_features(pictures)), self._known)
         nearest = distances.topk(min(_NEAREST, len(self._known)), dim=1, largest=False).values
-        return nearest.mean(dim=1).clamp_min(_SMALLEST).log()
+        return nearest.mean(dim=1).clamp_min(_SMALLEST).log().maximum(self._ordinary)
 
     def _places(self, features: torch.Tensor) -> torch.Tensor:
         """Pictures in units of the spread along each axis, and along what the axes leave over."""

@@ -21,6 +21,7 @@ def evaluation_metrics(
     *,
     pixel_threshold: float | None,
     shown_map: Literal["anomaly_map", "deviation_map"] = "anomaly_map",
+    score_kind: str = "residual",
     seed: int = 0,
 ) -> dict[str, Any]:
     """Measures how well scores tell anomalous cases from healthy ones, and how well maps find outlined lesions.
@@ -33,6 +34,7 @@ def evaluation_metrics(
         pixel_threshold: pixels above it count as found, in the units of the maps; must come from other images than
             these. None leaves Dice out.
         shown_map: what the cases' maps are.
+        score_kind: what the cases' scores are, "residual" or "contrast".
         seed: of the bootstrap that gives the intervals.
 
     Returns:
@@ -45,7 +47,7 @@ def evaluation_metrics(
         the healthy cases and `sensitivity` of the anomalous ones (each `value`, `low`, `high`, exact binomial; None
         where there is no such case), itself None where the bundle is not calibrated; `with_findings` and `strangers`,
         the shares of `healthy` and `anomalous` cases in which something stands out, and of those that are something
-        else than what the bundle was made for, in the same form; `map`, as given; and `warnings`, a list of sentences.
+        else than what the bundle was made for, in the same form; `map` and `score_kind`, as given; and `warnings`, a list of sentences.
 
     Raises:
         ValueError: if there is no case, or the threshold is not finite.
@@ -75,6 +77,7 @@ def evaluation_metrics(
         ),
         "strangers": _shares(cases, [case.is_stranger for case in cases]),
         "map": shown_map,
+        "score_kind": score_kind,
         "warnings": [],
     }
 

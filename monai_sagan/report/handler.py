@@ -54,6 +54,7 @@ class EvaluationReport:
         self.deviations: list[dict[str, np.ndarray | None]] = []
         self.failed: list[str] = []
         self.left_out: list[str] = []
+        self.score_kind = "residual"
 
     def attach(self, engine: Engine) -> None:
         """Attaches to an evaluator whose output is a list of cases with ``label``."""
@@ -75,6 +76,7 @@ class EvaluationReport:
                     self.failed.append(f"{case['path']}: {error}")
                 else:
                     self.deviations.append(_deviation(case))
+                    self.score_kind = case.get("score_kind", "residual")
 
     def _write(self, engine: Engine) -> None:
         if not self.cases:
@@ -86,13 +88,13 @@ class EvaluationReport:
         if self.reference:
             values = np.concatenate([maps[shown].ravel() for maps in self.reference])
             threshold = float(np.quantile(values, 1 - self.reference_share))
-        metrics = evaluation_metrics(self.cases, pixel_threshold=threshold, shown_map=shown)
+        metrics = evaluation_metrics(self.cases, pixel_threshold=threshold, shown_map=shown, score_kind=self.score_kind)
         metrics["num_failed"] = len(self.failed)
         metrics["warnings"] += [f"Left out: {error}" for error in self.failed] + self.left_out
         engine.state.metrics["evaluation"] = metrics
         write_report(self.cases, metrics, self.output_dir, title=self.title, bundle=self.bundle)
         _write_scores(self.cases, self.output_dir / "scores.csv")
-        draw_cases(self.cases, self.output_dir / "examples.png")
+        draw_cases(self.cases, self.output_dir / "examples.png", is_deviation=shown == "deviation_map")
 
     def _shown_map(self) -> Literal["anomaly_map", "deviation_map"]:
         """Which map is shown and measured: one that all have."""

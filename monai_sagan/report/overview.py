@@ -61,7 +61,7 @@ class _Column:
         return {"Image": self.image, **restored, _MAP_ROW: self.image}
 
 
-def draw_cases(cases: Sequence[EvaluatedCase], path: Path) -> None:
+def draw_cases(cases: Sequence[EvaluatedCase], path: Path, *, is_deviation: bool = False) -> None:
     """Draws a few cases of a test set: the image, the restored image, and the map laid over the image.
 
     None is picked by hand: of the anomalous cases those at the 90th, 50th and 10th percentile of their scores, of the
@@ -71,6 +71,7 @@ def draw_cases(cases: Sequence[EvaluatedCase], path: Path) -> None:
     Args:
         cases: the test set, at least one case.
         path: the PNG to write; an existing one is replaced.
+        is_deviation: whether the maps are in standard deviations from healthy images.
 
     Raises:
         ValueError: if there is no case.
@@ -93,7 +94,7 @@ def draw_cases(cases: Sequence[EvaluatedCase], path: Path) -> None:
                 sheet.line(left, right, _MARGIN + 0.31, color=colour, linewidth=1.5)
                 sheet.draw_columns(group, left, scale)
                 left = right + _CLASS_GAP
-        sheet.draw_legend(scale, outlined=any(column.mask is not None for column in columns))
+        sheet.draw_legend(scale, is_deviation, outlined=any(column.mask is not None for column in columns))
         sheet.write(path)
 
 
@@ -105,6 +106,7 @@ def draw_volume(
     path: Path,
     *,
     slice_axis: int = -1,
+    is_deviation: bool = False,
 ) -> None:
     """Draws slices of a volume with the map laid over them, above the scores of all slices.
 
@@ -118,6 +120,7 @@ def draw_volume(
         scores: `slice_scores` of the result, one a slice.
         path: the PNG to write; an existing one is replaced.
         slice_axis: `slice_axis` of the result, the axis of the file along which slices are stacked.
+        is_deviation: whether the map is in standard deviations from healthy images.
 
     Raises:
         UserError: if a file cannot be read.
@@ -153,7 +156,7 @@ def draw_volume(
     with matplotlib.style.context(["default", STYLE]):
         sheet = _Sheet(columns, _SLICE_WIDTH, below=_CURVE + _CURVE_SCALE, pixel_height=down / across)
         sheet.draw_columns(columns, sheet.left, scale)
-        sheet.draw_legend(scale, outlined=False)
+        sheet.draw_legend(scale, is_deviation, outlined=False)
         axes = sheet.axes(sheet.left + 0.6, sheet.bottom + _LEGEND, sheet.right - sheet.left - 0.6, _CURVE)
         _draw_scores(axes, scores, shown)
         sheet.write(path)
@@ -225,15 +228,16 @@ class _Sheet:
                     _outline(axes, column.mask)
             left += width + _GAP
 
-    def draw_legend(self, scale: float, *, outlined: bool) -> None:
+    def draw_legend(self, scale: float, is_deviation: bool, *, outlined: bool) -> None:
         """Draws what colours mean."""
         middle, left = self.bottom + 0.2, self.left
-        self.text(left, middle, "Change by the model:  0", va="center", fontsize=10)
+        meaning = "Beyond healthy images:  0" if is_deviation else "Change by the model:  0"
+        self.text(left + 1.7, middle, meaning, va="center", ha="right", fontsize=10)
         axes = self.axes(left + 1.78, middle - 0.07, 1.5, 0.14)
         axes.imshow(np.full((1, 1, 3), 128, dtype=np.uint8), aspect="auto", extent=(0, 1, 0, 1))
         axes.imshow(map_pixels(np.linspace(0.0, 1.0, 256)[np.newaxis], 1.0), aspect="auto", extent=(0, 1, 0, 1))
         axes.set_axis_off()
-        self.text(left + 3.36, middle, f"{scale:.2g} and more", va="center", fontsize=10)
+        self.text(left + 3.36, middle, f"{scale:.2g}{' SD' if is_deviation else ''} and more", va="center", fontsize=10)
         if outlined:
             for colour, width in _OUTLINE_STROKES:
                 self.line(left + 4.8, left + 5.1, middle, color=colour, linewidth=width)

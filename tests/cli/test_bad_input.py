@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from monai_sagan.bundles import WEIGHTS, derive_bundle
+from monai_sagan.bundles import FAMILIARITY, WEIGHTS, derive_bundle
 
 DAMAGED = "the file is damaged or not an image; copy it again or leave it out."
 DISK_IS_FULL = "the disk is full; free some space or choose another folder."
@@ -211,7 +211,8 @@ class TestOutputs:
         arguments = ("train", tiny_bundle, "--data", a_data_set, "--output", tmp_path / "x", "--progress", "none")
         assert run(*arguments).code == 0
         before = listing(tmp_path / "x")
-        change_data_json(a_data_set, lambda content: content["train"].update({"0": content["train"]["0"][:16]}))
+        few = {"0": ["healthy_0000.png"] * 8, "unlabeled": ["healthy_0001.png"] * 8}
+        change_data_json(a_data_set, lambda content: content["train"].update(few))
         outcome = run(*arguments, "--resume")
         assert outcome.sentence.startswith(
             f"{tmp_path / 'x' / 'models' / 'training_state.pt'}: this checkpoint does not fit the training that "
@@ -298,7 +299,7 @@ class TestFullDisk:
     def test_train(self, train: Callable, limited_file_size: Callable, output: Path) -> None:
         with limited_file_size(40_000):  # enough for the configs, not for the weights
             outcome = train()
-        assert outcome.sentence == f"{output / WEIGHTS}: {self.NOT_WRITTEN}"
+        assert outcome.sentence == f"{output / FAMILIARITY}: {self.NOT_WRITTEN}"
 
     def test_train_before_it_begins(self, train: Callable, limited_file_size: Callable, output: Path) -> None:
         with limited_file_size(1000):
@@ -325,9 +326,7 @@ class TestFullDisk:
         state = torch.load(tmp_path / "x" / "models" / "training_state.pt", weights_only=True)
         assert state["engine"]["epoch"] == 1
         assert sorted(path.name for path in (tmp_path / "x" / "models").iterdir()) == [
-            "model.pt",
-            "trained_on.txt",
-            "training_state.pt",
+            *("familiarity.pt", "model.pt", "trained_on.txt", "training_state.pt")
         ]
 
     def test_in_a_process_of_its_own(self, tiny_bundle: Path, a_volume: Callable, tmp_path: Path) -> None:
@@ -337,7 +336,7 @@ class TestFullDisk:
         # Measuring coverage would write a file too.
         environment = {key: value for key, value in os.environ.items() if not key.startswith("COVERAGE")}
         result = subprocess.run(
-            ["bash", "-c", 'ulimit -f 1; exec "$@"', "bash", *command],
+            ["bash", "-c", 'ulimit -f 2; exec "$@"', "bash", *command],
             capture_output=True,
             text=True,
             timeout=120,

@@ -241,7 +241,7 @@ class TestEvaluationSet:
         assert cases[:-1] == [case for case in listed if case["name"] != "bad_0.png"]
         assert cases[-1]["warning"].startswith("bad_0.png: left out, since the bundle was trained on this image")
         write_trained_on(tmp_path / "known.txt", listed)
-        with pytest.raises(UserError, match=r"data.json: the bundle was trained on, or calibrated with, every image"):
+        with pytest.raises(UserError, match=r"data.json: the bundle was trained on, or calibrated with, all of 'test'"):
             load_evaluation_set(root, known)
 
 

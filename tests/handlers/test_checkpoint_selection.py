@@ -176,11 +176,11 @@ def test_a_training_selects(phantom: Path, tiny_bundle: Path, tmp_path: Path) ->
     workflows.train(tiny_bundle, phantom, tmp_path / "bundle", overrides=overrides, progress="none")
     found = read_selection(tmp_path / "bundle" / SELECTION)
     assert found["num_held_out"] == 6  # of 24
-    assert [it["step"] for it in found["candidates"]][-1] == 8
+    assert [it["step"] for it in found["candidates"]][-1] == 9  # whole epochs of three steps
     # The 6 healthy images held out too, which the choice has seen.
     assert len((tmp_path / "bundle" / "models" / "trained_on.txt").read_text().split()) == 18 + 24 + 6
     assert sorted(path.name for path in (tmp_path / "bundle" / "models").iterdir()) == [
-        *("model.pt", "selection.json", "trained_on.txt", "training_state.pt")
+        *("familiarity.pt", "model.pt", "selection.json", "trained_on.txt", "training_state.pt")
     ]
 
 

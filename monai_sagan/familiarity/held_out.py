@@ -1,0 +1,30 @@
+"""How strange the images of a training set are to each other."""
+
+from __future__ import annotations
+
+import torch
+
+from monai_sagan.familiarity.likeness import Likeness
+
+__all__ = ["held_out_strangeness"]
+
+_PARTS = 4
+
+
+def held_out_strangeness(pictures: torch.Tensor, images: torch.Tensor, seed: int = 0) -> torch.Tensor:
+    """The strangeness of each picture to what was learnt without its image.
+
+    Args:
+        pictures: (N, 1, rows, columns) in [-1, 1].
+        images: (N,), the number of the image that each picture is of: slices of one volume stay together.
+        seed: as in :meth:`~monai_sagan.familiarity.Likeness.fit`.
+
+    Returns:
+        (N,); of a single image, minus infinity.
+    """
+    strangeness = torch.full((len(pictures),), -torch.inf)
+    for part in range(_PARTS):
+        held_out = images % _PARTS == part
+        if bool(held_out.any()) and not bool(held_out.all()):
+            strangeness[held_out] = Likeness.fit(pictures[~held_out], seed).strangeness(pictures[held_out])
+    return strangeness
