@@ -66,4 +66,6 @@ def test_a_bundle_is_complete_and_holds_nothing_that_was_made_by_running_it(inst
     names = ("metadata", "train", "multi_gpu_train", "calibrate", "evaluate", "inference")
     configs = {f"configs/{name}.json" for name in names}
     others = {"LICENSE", "configs/logging.conf", "docs/README.md", "docs/data_license.txt"}
-    assert files == configs | others | {"models/model.pt", "models/calibration.json"}
+    weights = {f"models/{name}.pt" for name in ("model", "contrast", "familiarity")}
+    known = {"selection.json", "calibrated_with.txt", "calibration.json", "calibration_maps.pt"}
+    assert files == configs | others | weights | {f"models/{name}" for name in known}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ IMAGE_SUFFIXES = (*_PICTURES, *_NIFTI, ".nrrd", ".mha", ".mhd", *DICOM_SUFFIXES)
 _PLAIN_MODES = ("L", "RGB", "RGBA", "I", "I;16", "I;16B", "F")
 # As ITK and Slicer place a picture: x to the patient's left, y to the back, pixels of one millimetre.
 _PICTURE_AFFINE = np.diag([-1.0, -1.0, 1.0])
+
+_MODALITY = re.compile(r"[A-Z0-9]{2,8}")
 
 _SLICES_AT_ONCE = 16
 
@@ -166,8 +169,9 @@ def _metadata(array: np.ndarray, affine: np.ndarray) -> dict[str, Any]:
 def _modality(path: Path) -> dict[str, str]:
     """What DICOM calls the modality (CT, MR, DX, ...), where a file says so."""
     header = None if is_picture(path) or path.name.lower().endswith(_NIFTI) else read_header(path)
-    modality = None if header is None else header.get("Modality")
-    return {"modality": str(modality)} if modality else {}
+    modality = "" if header is None else str(header.get("Modality", ""))
+    # Nothing but a code: what was typed in there by mistake may name the patient.
+    return {"modality": modality} if _MODALITY.fullmatch(modality) else {}
 
 
 def _plain(image: Image.Image) -> Image.Image:

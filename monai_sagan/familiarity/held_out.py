@@ -8,7 +8,7 @@ from monai_sagan.familiarity.likeness import Likeness
 
 __all__ = ["held_out_strangeness"]
 
-_PARTS = 4
+_PARTS = 10
 
 
 def held_out_strangeness(pictures: torch.Tensor, images: torch.Tensor, seed: int = 0) -> torch.Tensor:

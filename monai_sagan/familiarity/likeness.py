@@ -17,8 +17,8 @@ __all__ = ["Likeness"]
 _COPIES = 2  # of each picture, changed harmlessly
 _MOST = 4096  # pictures that are learnt from
 _SIDE = 64  # pixels, at which they are changed
-_SHARE = 0.95  # of the variance that the axes explain
-_MOST_AXES = 64
+_SHARE = 0.97  # of the variance that the axes explain
+_MOST_AXES = 96
 _NEAREST = 3
 _SMALLEST = 1e-6  # a spread that counts as none
 

@@ -47,7 +47,8 @@ def evaluation_metrics(
         the healthy cases and `sensitivity` of the anomalous ones (each `value`, `low`, `high`, exact binomial; None
         where there is no such case), itself None where the bundle is not calibrated; `with_findings` and `strangers`,
         the shares of `healthy` and `anomalous` cases in which something stands out, and of those that are something
-        else than what the bundle was made for, in the same form; `map` and `score_kind`, as given; and `warnings`, a list of sentences.
+        else than what the bundle was made for, in the same form; `map` and `score_kind`, as given; and `warnings`, a
+        list of sentences.
 
     Raises:
         ValueError: if there is no case, or the threshold is not finite.

@@ -120,10 +120,16 @@ class TestPixels:
         path = a_dicom()
         assert b"Doe^Jane" in path.read_bytes()
         _, meta = CaseReader().get_data(path)
-        assert set(meta) == {"affine", "original_affine", "space", "spatial_shape", "original_channel_dim"}
+        geometry = {"affine", "original_affine", "space", "spatial_shape", "original_channel_dim"}
+        assert set(meta) == {*geometry, "modality"}
+        assert meta["modality"] == "CT"
         text = str(load(path).meta)
         for private in ("Doe", "Jane", "4711", "19700102", "Elsewhere", "1.2.3"):
             assert private not in text
+
+    def test_what_is_no_word_for_a_modality_is_not_kept(self, a_dicom: Callable[..., Path]) -> None:
+        _, meta = CaseReader().get_data(a_dicom(Modality="DOE JANE"))
+        assert "modality" not in meta
 
 
 class TestWindows:

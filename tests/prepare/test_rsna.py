@@ -58,7 +58,7 @@ def test_a_whole_download(prepare: Callable[..., PrepareReport], target: Path) -
 
 def test_it_can_be_used(prepare: Callable[..., PrepareReport], target: Path) -> None:
     prepare()
-    training = load_training_set(target)
+    training = load_training_set(target, anomaly_ratio=0.6)
     assert (len(training["healthy"]), len(training["unlabeled"])) == (3, 3)
     assert [case["label"] for case in load_test_set(target)] == [0, 1]
     with Image.open(training["healthy"][0]["image"]) as image:
