@@ -25,10 +25,10 @@ class DeviationMapd(MapTransform):
     """Adds ``deviation_map``, ``findings_map`` and ``findings``, where the bundle was calibrated for such images.
 
     The deviation map is the smoothed anomaly map in standard deviations from healthy images, pixel by pixel; 0 where it
-    is below their mean. A finding is a region of it that goes higher than healthy images do anywhere: as in the test
-    of a highest value, at most the calibration's share of healthy images has any finding, and so at most that share
-    of findings is false in the mean over images (Westfall and Young, "Resampling-Based Multiple Testing", 1993,
-    section 2.5; what it bounds, the family-wise error rate, is never below the false discovery rate).
+    is below their mean. A finding is a region of it that is higher than healthy images are anywhere. As in the test of
+    a highest value (Westfall and Young, "Resampling-Based Multiple Testing", 1993, section 2.5), at most the
+    calibration's share of healthy images has any. In an image with a lesion the same holds for places that are as they
+    are in healthy images; what the network changes elsewhere because of the lesion is no such place.
 
     ``findings`` is a list, the most extraordinary one first, of dictionaries: ``label``, the finding's number in
     ``findings_map``; ``voxel`` where it is highest; ``deviation`` there; ``num_voxels``; ``p_value``, the share of
@@ -74,7 +74,7 @@ class DeviationMapd(MapTransform):
         d["deviation_map"] = convert_to_dst_type(deviation, d[key])[0]
         threshold = conformal_threshold(scale.peaks, calibration.rate)
         if threshold is not None:
-            labels, d["findings"] = find_regions(deviation[0].numpy(), scale, threshold)
+            labels, d["findings"] = find_regions(deviation[0].numpy(), scale.peaks, threshold)
             d["findings_map"] = convert_to_dst_type(torch.from_numpy(labels)[None], d[key], dtype=torch.int16)[0]
         return d
 
@@ -101,38 +101,36 @@ def deviation_map(
     return deviation
 
 
-def find_regions(deviation: np.ndarray, scale: PixelScale, threshold: float) -> tuple[np.ndarray, list[dict[str, Any]]]:
-    """Regions that go higher than healthy images do anywhere.
-
-    A region reaches as far as its pixels lie above what is ordinary.
+def find_regions(
+    deviation: np.ndarray, healthy_peaks: Sequence[float], threshold: float
+) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    """Regions that are higher than healthy images are anywhere.
 
     Args:
         deviation: (*spatial), in standard deviations.
-        scale: that it is measured with.
-        threshold: that a region has to go beyond.
+        healthy_peaks: of each healthy image, the highest deviation.
+        threshold: above which a place belongs to a region.
 
     Returns:
         (*spatial), 0 or the number of the finding, and the findings, as :class:`DeviationMapd` has them.
     """
-    neighbours = np.ones((3,) * deviation.ndim)
-    regions, count = ndimage.label(deviation > scale.ordinary, neighbours)
-    numbers = np.arange(1, count + 1)
-    peaks = np.asarray(ndimage.maximum(deviation, regions, numbers)) if count else np.zeros(0)
-    order = [number for number in np.argsort(-peaks, kind="stable") if peaks[number] > threshold]
+    regions, count = ndimage.label(deviation > threshold, np.ones((3,) * deviation.ndim))
+    peaks = np.asarray(ndimage.maximum(deviation, regions, range(1, count + 1))) if count else np.zeros(0)
+    order = np.argsort(-peaks, kind="stable")
     renamed = np.zeros(count + 1, dtype=np.int16)
-    renamed[[number + 1 for number in order]] = np.arange(1, len(order) + 1)
+    renamed[order + 1] = np.arange(1, count + 1)
     labels = renamed[regions]
-    return labels, [_finding(deviation, labels, label + 1, float(peaks[n]), scale) for label, n in enumerate(order)]
+    return labels, [_finding(deviation, labels, label, healthy_peaks) for label in range(1, count + 1)]
 
 
-def _finding(deviation: np.ndarray, labels: np.ndarray, label: int, peak: float, scale: PixelScale) -> dict[str, Any]:
+def _finding(deviation: np.ndarray, labels: np.ndarray, label: int, healthy_peaks: Sequence[float]) -> dict[str, Any]:
     (place,) = ndimage.maximum_position(deviation, labels, [label])
     return {
         "label": label,
         "voxel": [int(index) for index in place],
-        "deviation": peak,
+        "deviation": float(deviation[place]),
         "num_voxels": int(np.count_nonzero(labels == label)),
-        "p_value": conformal_p_value(peak, scale.peaks),
+        "p_value": conformal_p_value(float(deviation[place]), healthy_peaks),
     }
 
 

@@ -11,8 +11,6 @@ __all__ = ["MapOfHealthy", "PixelScale", "fit_pixel_scale"]
 
 # A volume's slices are compared with those in the same one of so many parts of the body.
 NUM_PLACES = 16
-# Of healthy pixels, this share lies above what counts as ordinary.
-_EXTRAORDINARY = 0.01
 # Added to the spread of each pixel, as a share of the mean spread: where few images ever change, as in air, a change
 # that nobody would see would otherwise be many standard deviations.
 _LEAST_SPREAD = 0.5
@@ -40,13 +38,11 @@ class PixelScale:
     Args:
         mean: (K, rows, columns), for each of K parts of the body; one for pictures.
         spread: (K, rows, columns), above 0.
-        ordinary: the deviation that one in a hundred pixels of healthy images exceeds.
         peaks: of each healthy image, the highest deviation, by a scale that was made without it; sorted.
     """
 
     mean: torch.Tensor
     spread: torch.Tensor
-    ordinary: float
     peaks: tuple[float, ...]
 
     def deviations(self, maps: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
@@ -79,15 +75,13 @@ def fit_pixel_scale(healthy: Sequence[MapOfHealthy], num_places: int = NUM_PLACE
         return None
     sums = torch.stack([_sums(image, num_places) for image in healthy])
     total = sums.sum(0)
-    deviations, peaks = [], []
+    peaks = []
     for image, own in zip(healthy, sums):
         mean, spread = _mean_and_spread(total - own)
-        others = PixelScale(mean, spread, 0.0, ())
-        found = others.deviations(image.maps.float(), image.places)
-        deviations.append(torch.quantile(found.flatten(1), 1 - _EXTRAORDINARY, dim=1).mean())
-        peaks.append(float(found.max()))
+        others = PixelScale(mean, spread, ())
+        peaks.append(float(others.deviations(image.maps.float(), image.places).max()))
     mean, spread = _mean_and_spread(total)
-    return PixelScale(mean, spread, float(torch.stack(deviations).mean()), tuple(sorted(peaks)))
+    return PixelScale(mean, spread, tuple(sorted(peaks)))
 
 
 def _sums(image: MapOfHealthy, num_places: int) -> torch.Tensor:

@@ -263,7 +263,7 @@ class TestBroken:
 class TestWords:
     def test_what_it_rests_on(self) -> None:
         numbers = tuple(number / 100 for number in range(20))
-        scale = PixelScale(torch.zeros(1, 2, 2), torch.ones(1, 2, 2), 2.0, tuple(5 + number for number in numbers))
+        scale = PixelScale(torch.zeros(1, 2, 2), torch.ones(1, 2, 2), tuple(5 + number for number in numbers))
         known = {"image_scores": numbers, "image_strangeness": numbers, "image_scale": scale}
         assert describe_calibration(Calibration("0", "acquisition", 0.05, **known)) == [
             "Calibrated with 20 healthy pictures: no p-value is below 0.048. Threshold 0.19: 4.8% of healthy pictures "

@@ -93,24 +93,24 @@ class TestPromise:
 
 
 class TestRegions:
-    def test_what_stands_out(self, scale: PixelScale) -> None:
+    def test_what_stands_out(self) -> None:
         deviation = np.zeros((20, 30))
-        deviation[2:5, 3:6], deviation[3, 4] = scale.ordinary + 0.1, 50.0
+        deviation[2:5, 3:6], deviation[3, 4] = 9.0, 50.0
         deviation[10:12, 10:12], deviation[10, 10] = 40.0, 41.0
-        deviation[15, 20] = scale.ordinary + 0.1  # no higher than healthy images are somewhere
-        threshold = conformal_threshold(scale.peaks, 0.05)
-        labels, findings = find_regions(deviation, scale, threshold)
+        deviation[15, 20] = 7.9  # no higher than healthy images are somewhere
+        labels, findings = find_regions(deviation, [1.0] * 39 + [45.0], 8.0)
         assert [(it["label"], it["voxel"], it["deviation"], it["num_voxels"]) for it in findings] == [
             (1, [3, 4], 50.0, 9),
             (2, [10, 10], 41.0, 4),
         ]
-        assert [it["p_value"] for it in findings] == [1 / 201, 1 / 201]
+        assert [it["p_value"] for it in findings] == [1 / 41, 2 / 41]
         assert (labels[2:5, 3:6] == 1).all()
+        assert (labels[10:12, 10:12] == 2).all()
         assert np.count_nonzero(labels) == 13
         assert labels.dtype == np.int16
 
-    def test_nothing(self, scale: PixelScale) -> None:
-        labels, findings = find_regions(np.zeros((20, 30)), scale, 3.0)
+    def test_nothing(self) -> None:
+        labels, findings = find_regions(np.zeros((20, 30)), [1.0], 3.0)
         assert findings == []
         assert not labels.any()
 
