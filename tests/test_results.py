@@ -167,6 +167,7 @@ class TestSave:
             "slice_p_values": [],
             "peak": peak_of(a_case()["anomaly_map"]) | {"deviation": None},
             "findings": None,
+            "finding_threshold": None,
             "is_stranger": None,
             "stranger_p_value": None,
             "stranger_reasons": [],

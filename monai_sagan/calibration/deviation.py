@@ -22,7 +22,7 @@ __all__ = ["DeviationMapD", "DeviationMapDict", "DeviationMapd"]
 
 
 class DeviationMapd(MapTransform):
-    """Adds ``deviation_map``, ``findings_map`` and ``findings``, where the bundle was calibrated for such images.
+    """Adds ``deviation_map``, ``findings_map``, ``findings`` and ``finding_threshold`` of a calibrated bundle.
 
     The deviation map is the smoothed anomaly map in standard deviations from healthy images, pixel by pixel; 0 where it
     is below their mean. A finding is a region of it that is higher than healthy images are anywhere. As in the test of
@@ -32,8 +32,8 @@ class DeviationMapd(MapTransform):
 
     ``findings`` is a list, the most extraordinary one first, of dictionaries: ``label``, the finding's number in
     ``findings_map``; ``voxel`` where it is highest; ``deviation`` there; ``num_voxels``; ``p_value``, the share of
-    healthy images that show as much anywhere. It is None where nothing can be said: the bundle was not calibrated with
-    such images, or with too few. Without a scale the two maps are not added.
+    healthy images that show as much anywhere. It is None, as is the threshold, where nothing can be said: the bundle
+    was not calibrated with such images, or with too few. Without a scale the two maps are not added.
 
     Args:
         keys: key of the anomaly map, one.
@@ -62,7 +62,7 @@ class DeviationMapd(MapTransform):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
-        d["findings"] = None
+        d["findings"] = d["finding_threshold"] = None
         calibration, is_volume = self.calibration, d["slice_axis"] is not None
         if calibration is None or calibration.problem(self.weights_sha256, self.slice_direction, of_volumes=is_volume):
             return d
@@ -74,6 +74,7 @@ class DeviationMapd(MapTransform):
         d["deviation_map"] = convert_to_dst_type(deviation, d[key])[0]
         threshold = conformal_threshold(scale.peaks, calibration.rate)
         if threshold is not None:
+            d["finding_threshold"] = threshold
             labels, d["findings"] = find_regions(deviation[0].numpy(), scale.peaks, threshold)
             d["findings_map"] = convert_to_dst_type(torch.from_numpy(labels)[None], d[key], dtype=torch.int16)[0]
         return d

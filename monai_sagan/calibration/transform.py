@@ -77,7 +77,7 @@ class CompareWithHealthyd(MapTransform):
         if d["is_stranger"]:
             d["warnings"].append(_stranger_warning(d, self.judge_strangers))
         if d["is_stranger"] and not self.judge_strangers:
-            d["findings"] = None
+            d["findings"] = d["finding_threshold"] = None
             d.pop("findings_map", None)
         elif comparable is not None:
             d |= self._compare(d, comparable, is_volume)

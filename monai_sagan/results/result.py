@@ -42,6 +42,7 @@ def summarize(case: Mapping[Hashable, Any]) -> dict[str, Any]:
         "slice_p_values": case.get("slice_p_values", []),
         "peak": _peak(case),
         "findings": _findings(case),
+        "finding_threshold": case.get("finding_threshold"),
         "is_stranger": case.get("is_stranger"),
         "stranger_p_value": case.get("stranger_p_value"),
         "stranger_reasons": list(case.get("stranger_reasons", [])),

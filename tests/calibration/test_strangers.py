@@ -26,7 +26,7 @@ def compare(tmp_path: Path) -> Callable[..., dict[str, Any]]:
         write_calibration(tmp_path, calibration)
         transform = CompareWithHealthyd("anomaly_map", tmp_path, WEIGHTS, "axial", judge_strangers)
         a_picture = {"anomaly_map": torch.zeros(1, 8, 8), "slice_axis": None, "slice_scores": [], "anomaly_score": 0.5}
-        found = {"findings": [{"label": 1}], "findings_map": torch.ones(1, 8, 8)}
+        found = {"findings": [{"label": 1}], "finding_threshold": 4.0, "findings_map": torch.ones(1, 8, 8)}
         return transform(a_picture | found | case)
 
     return compare
@@ -44,6 +44,7 @@ def test_a_stranger_has_no_p_value(compare: Callable) -> None:
     found = compare({"strangeness": 5.0, "mismatches": []})
     assert (found["is_stranger"], found["stranger_p_value"]) == (True, 1 / 41)
     assert found["p_value"] is found["threshold"] is found["is_anomalous"] is found["findings"] is None
+    assert found["finding_threshold"] is None
     assert "findings_map" not in found
     assert found["anomaly_score"] == 0.5
     (reason,) = found["stranger_reasons"]

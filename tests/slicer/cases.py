@@ -50,7 +50,9 @@ class Case:
         """A result of a calibrated bundle: the map in standard deviations, and two findings, their labels reversed."""
         findings = [self.finding(2, scenes.PEAK, 8.0), self.finding(1, OTHER, 4.0)]
         maps = {"anomaly_map": self.voxels, "deviation_map": 10 * self.voxels, "findings_map": self.labels}
-        return self.lay_files(self.result(**{"peak": self.peak(8.0), "findings": findings, **values}), **maps)
+        return self.lay_files(
+            self.result(**{"peak": self.peak(8.0), "findings": findings, "finding_threshold": 2.0, **values}), **maps
+        )
 
     def lay_files(self, result: Any, **maps: np.ndarray) -> Any:
         """Lays a result with the files of some maps."""

@@ -105,7 +105,7 @@ class TestFindings:
         case.lay_deviation()
         assert panel.ui.mapKindLabel.text == "Standard deviations from healthy images"
         assert panel.ui.thresholdSlider.maximum == pytest.approx(8.0)
-        assert panel.ui.thresholdSlider.value == case.results.threshold == 2.0  # half of the lowest finding's
+        assert panel.ui.thresholdSlider.value == case.results.threshold == 2.0  # that of findings
         show()
         assert panel.ui.mapKindLabel.text == "Departure from the healthy redrawing, 0 to 1"
 

@@ -113,6 +113,7 @@ class AnomalyResult:
             differ from unlabelled ones); None for a classifier, and where it is not told.
         false_positive_rate: the share of healthy images above the threshold, and with any finding; None if not told.
         findings: the most extraordinary one first; None where it cannot be told.
+        finding_threshold: standard deviations from healthy images above which a place is a finding; None likewise.
         is_stranger: whether the image is of another kind than those that the bundle was made for; None where it cannot
             be told.
         stranger_reasons: why, in sentences.
@@ -137,6 +138,7 @@ class AnomalyResult:
     score_kind: str | None = None
     false_positive_rate: float | None = None
     findings: tuple[Finding, ...] | None = None
+    finding_threshold: float | None = None
     is_stranger: bool | None = None
     stranger_reasons: tuple[str, ...] = ()
     deviation_map: Path | None = None
@@ -204,6 +206,7 @@ def result_from_dict(values: Mapping[str, Any], anomaly_map: Path | None = None)
         score_kind=_optional(values, "score_kind", _word),
         false_positive_rate=_optional(values, "false_positive_rate", _number),
         findings=_optional(values, "findings", _findings),
+        finding_threshold=_optional(values, "finding_threshold", _number),
         is_stranger=_optional(values, "is_stranger", _switch),
         stranger_reasons=_optional(values, "stranger_reasons", _sentences) or (),
         deviation_map=_optional(values, "deviation_map", _path),

@@ -383,11 +383,10 @@ class ResultScene:
 def _first_threshold(result: AnomalyResult, map_node: slicer.vtkMRMLScalarVolumeNode) -> float | None:
     """What was asked for, if anything. Anomalies are rare; weights are everywhere, and are shown from their half on.
 
-    What was asked for is no number of standard deviations; of those, each finding is shown down to half of the lowest.
+    What was asked for is no number of standard deviations; of those, findings are shown as far as they reach.
     """
     if result.deviation_map is not None:
-        lowest = min((finding.deviation for finding in result.findings or ()), default=None)
-        return DEVIATION_THRESHOLD if lowest is None else lowest / 2
+        return (result.finding_threshold if result.findings else None) or DEVIATION_THRESHOLD
     if result.map_threshold is None and result.classes:
         return map_node.GetImageData().GetScalarRange()[1] / 2 or None
     return result.map_threshold
