@@ -35,8 +35,9 @@ def _promise(kind: str, scores: tuple[float, ...], rate: float) -> str:
     start = f"Calibrated with {count} healthy {kind}: no p-value is below {smallest_p_value(count):.2g}"
     threshold = conformal_threshold(scores, rate)
     if threshold is None:
-        needed = math.ceil(1 / rate - 1 - 1e-9)
-        return f"{start}. These are too few for a threshold with {rate:.0%} false positives, which needs {needed}."
+        return (
+            f"{start}. These are too few for a threshold with {rate:.0%} false positives, which needs {_fewest(rate)}."
+        )
     promised = false_positive_rate(count, rate)
     return (
         f"{start}. Threshold {threshold:.4g}: {promised.expected:.1%} of healthy {kind} lie above it on average, and "
@@ -47,7 +48,7 @@ def _promise(kind: str, scores: tuple[float, ...], rate: float) -> str:
 def _of_maps(kind: str, scale: PixelScale | None, rate: float) -> list[str]:
     threshold = None if scale is None else conformal_threshold(scale.peaks, rate)
     if threshold is None:
-        return [f"Too few healthy {kind} for findings in maps."]
+        return [f"No findings in maps: they take a network in 2D, and {_fewest(rate)} healthy {kind}."]
     return [
         f"A place is a finding above {threshold:.3g} standard deviations from healthy {kind}; {rate:.0%} of them, at "
         "most and on average, have any."
@@ -56,9 +57,12 @@ def _of_maps(kind: str, scale: PixelScale | None, rate: float) -> list[str]:
 
 def _of_strangers(kind: str, strangeness: tuple[float, ...]) -> list[str]:
     if not strangeness:
-        return [
-            f"The bundle does not know its own images, so {kind} of something else are not recognised; train it anew."
-        ]
+        return [f"{kind.capitalize()} of something else are not recognised by their looks: the bundle knows none."]
     if smallest_p_value(len(strangeness)) > STRANGER_RATE:
-        return [f"Too few healthy {kind} to recognise those of something else; {math.ceil(1 / STRANGER_RATE - 1)} do."]
+        return [f"Too few healthy {kind} to recognise those of something else; {_fewest(STRANGER_RATE)} do."]
     return [f"Of {kind} like these, {STRANGER_RATE:.0%} are taken for something else by mistake."]
+
+
+def _fewest(rate: float) -> int:
+    """So many healthy images give a p-value that small."""
+    return math.ceil(1 / rate - 1 - 1e-9)

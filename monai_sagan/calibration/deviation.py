@@ -116,23 +116,26 @@ def find_regions(
         (*spatial), 0 or the number of the finding, and the findings, as :class:`DeviationMapd` has them.
     """
     regions, count = ndimage.label(deviation > threshold, np.ones((3,) * deviation.ndim))
-    peaks = np.asarray(ndimage.maximum(deviation, regions, range(1, count + 1))) if count else np.zeros(0)
+    if not count:
+        return regions.astype(np.int16), []
+    numbers = np.arange(1, count + 1)
+    places = ndimage.maximum_position(deviation, regions, numbers)
+    peaks = np.array([deviation[place] for place in places], dtype=float)
+    sizes = np.bincount(regions.ravel())
     order = np.argsort(-peaks, kind="stable")
     renamed = np.zeros(count + 1, dtype=np.int16)
-    renamed[order + 1] = np.arange(1, count + 1)
-    labels = renamed[regions]
-    return labels, [_finding(deviation, labels, label, healthy_peaks) for label in range(1, count + 1)]
-
-
-def _finding(deviation: np.ndarray, labels: np.ndarray, label: int, healthy_peaks: Sequence[float]) -> dict[str, Any]:
-    (place,) = ndimage.maximum_position(deviation, labels, [label])
-    return {
-        "label": label,
-        "voxel": [int(index) for index in place],
-        "deviation": float(deviation[place]),
-        "num_voxels": int(np.count_nonzero(labels == label)),
-        "p_value": conformal_p_value(float(deviation[place]), healthy_peaks),
-    }
+    renamed[order + 1] = numbers
+    findings = [
+        {
+            "label": label,
+            "voxel": [int(index) for index in places[number]],
+            "deviation": float(peaks[number]),
+            "num_voxels": int(sizes[number + 1]),
+            "p_value": conformal_p_value(float(peaks[number]), healthy_peaks),
+        }
+        for label, number in enumerate(order, start=1)
+    ]
+    return renamed[regions], findings
 
 
 DeviationMapD = DeviationMapDict = DeviationMapd

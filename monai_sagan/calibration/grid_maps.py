@@ -52,7 +52,8 @@ class GridMaps:
 
     def batches(self) -> list[list[int]]:
         """The slices that show more than background, as places in ``shown``, a few at a time."""
-        return [list(part) for part in _parts(range(len(self.shown)))]
+        places = list(range(len(self.shown)))
+        return [places[start : start + _AT_ONCE] for start in range(0, len(places), _AT_ONCE)]
 
     def take(self, batch: Sequence[int]) -> torch.Tensor:
         """Some of the maps.
@@ -78,7 +79,3 @@ class GridMaps:
         own = self.layout.turn(resize(maps[:, None], slices.shape[2:]))
         for place, image in zip(batch, own):
             slices[self.shown[place]] = image
-
-
-def _parts(numbers: range) -> list[range]:
-    return [numbers[start : start + _AT_ONCE] for start in range(0, len(numbers), _AT_ONCE)]

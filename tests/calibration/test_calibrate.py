@@ -278,13 +278,15 @@ class TestWords:
         assert describe_calibration(Calibration("0", "acquisition", 0.05, **known)) == [
             "Calibrated with 2 healthy volumes: no p-value is below 0.33. These are too few for a threshold with 5% "
             "false positives, which needs 19.",
-            "Too few healthy volumes for findings in maps.",
+            "No findings in maps: they take a network in 2D, and 19 healthy volumes.",
             "Too few healthy volumes to recognise those of something else; 19 do.",
         ]
 
     def test_a_bundle_without_what_tells_strangers(self) -> None:
         *_, sentence = describe_calibration(Calibration("0", "acquisition", 0.05, (0.1,)))
-        assert sentence.startswith("The bundle does not know its own images, so pictures of something else are not")
+        assert sentence.startswith(
+            "Pictures of something else are not recognised by their looks: the bundle knows none"
+        )
 
 
 def test_the_description_of_a_bundle_tells_its_calibration(bundle: Path, healthy: Path) -> None:
