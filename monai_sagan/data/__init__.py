@@ -19,6 +19,7 @@ from monai_sagan.data.med_ad import (
     load_training_set,
     read_data_json,
 )
+from monai_sagan.data.on_device import OnDeviceDataset, collate_pairs, keep_on_device
 from monai_sagan.data.patient import patient_data
 from monai_sagan.data.phantom import phantom_image, phantom_volume
 from monai_sagan.data.phantom_dataset import write_phantom, write_phantom_volumes
@@ -33,10 +34,13 @@ __all__ = [
     "HealthyUnlabeledDataset",
     "LabeledDataset",
     "LabeledImage",
+    "OnDeviceDataset",
     "batch_cases",
+    "collate_pairs",
     "find_images",
     "is_image",
     "is_picture",
+    "keep_on_device",
     "leave_out_trained",
     "list_cases",
     "list_classes",

@@ -13,6 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
+from monai_sagan.engines.cuda_graph import GraphedStep
 from monai_sagan.engines.loaders import require_batches
 from monai_sagan.errors import UserError
 from monai_sagan.losses import CriticLoss, GeneratorLoss
@@ -26,8 +27,9 @@ class SAGANTrainer(Trainer):
 
     A batch is a dictionary with healthy images as ``image`` and unlabelled ones as ``unlabeled``, (B, C, *spatial) in
     [-1, 1]. Every ``critic_steps_per_generator_step``-th iteration ends with a step of the generator on the same
-    images. Pseudo anomalies are made on the device, for the whole batch; a healthy image's square comes from the next
-    one in the batch, which the loader's shuffling makes a random one.
+    images, and its restorations of the unlabelled ones serve the critic's step too: between the two, the generator
+    does not change. Pseudo anomalies are made on the device, for the whole batch; a healthy image's square comes from
+    the next one in the batch, which the loader's shuffling makes a random one.
 
     ``state.output`` holds the losses of the iteration: ``critic``, ``gradient_penalty``, ``wasserstein`` (how far apart
     the critic scores healthy and restored images) and, where the generator was trained, ``generator``,
@@ -49,9 +51,12 @@ class SAGANTrainer(Trainer):
         train_handlers: handlers to attach.
         amp: whether the generator computes in bfloat16 on devices that have it. The critic, whose gradient penalty
             needs second derivatives, always computes in 32 bits.
+        cuda_graphs: whether a CUDA device runs each step as a whole; the optimizers need ``capturable=True``. Not for
+            networks that are wrapped for distributed training.
+        compile: whether torch compiles the generator, which takes a minute or two at the start.
 
     Raises:
-        UserError: if there are fewer images than one batch holds.
+        UserError: if there are fewer images than one batch holds, or settings do not go together.
     """
 
     def __init__(
@@ -70,9 +75,13 @@ class SAGANTrainer(Trainer):
         inferer: Inferer | None = None,
         train_handlers: Sequence | None = None,
         amp: bool = False,
+        cuda_graphs: bool = False,
+        compile: bool = False,  # noqa: A002
     ) -> None:
         if critic_steps_per_generator_step < 1:
             raise UserError("critic_steps_per_generator_step must be at least 1.")
+        if cuda_graphs and isinstance(generator, nn.parallel.DistributedDataParallel):
+            raise UserError("cuda_graphs does not go together with training in several processes; set it to false.")
         self.generator = generator
         self.generator_optimizer = generator_optimizer
         self.critic = critic
@@ -82,6 +91,13 @@ class SAGANTrainer(Trainer):
         self.pseudo_anomaly = pseudo_anomaly
         self.critic_steps_per_generator_step = critic_steps_per_generator_step
         self.inferer = SimpleInferer() if inferer is None else inferer
+        # Of one shape for each kind of step: what is compiled need not be general.
+        self.restorer = torch.compile(generator, dynamic=False) if compile else generator
+        self.train_critic, self.train_both = self._train_critic, self._train_both
+        if cuda_graphs and device.type == "cuda":
+            optimizers = (generator_optimizer, critic_optimizer)
+            self.train_critic = GraphedStep(self._train_critic, optimizers[1:])
+            self.train_both = GraphedStep(self._train_both, optimizers)
         # Handlers attach, and may look at the networks, while the base class is set up.
         super().__init__(
             device=device,
@@ -100,14 +116,25 @@ class SAGANTrainer(Trainer):
         )
         self.generator.train()
         self.critic.train()
-        losses = self._train_critic(healthy, unlabeled)
-        if self.state.iteration % self.critic_steps_per_generator_step == 0:
-            losses |= self._train_generator(healthy, unlabeled)
-        return losses
+        if self.state.iteration % self.critic_steps_per_generator_step != 0:
+            return self.train_critic(healthy, unlabeled)
+        self.pseudo_anomaly.randomize(healthy.shape[2:], len(healthy))
+        return self.train_both(healthy, unlabeled, self.pseudo_anomaly.weights(healthy))
 
     def _train_critic(self, healthy: torch.Tensor, unlabeled: torch.Tensor) -> dict[str, torch.Tensor]:
         with torch.no_grad():
             restored = self._restore(unlabeled)
+        return self._step_critic(healthy, restored)
+
+    def _train_both(
+        self, healthy: torch.Tensor, unlabeled: torch.Tensor, weights: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        pseudo = torch.lerp(healthy, healthy.roll(1, dims=0), weights)
+        # Every image is normalised by itself, so one pass gives what three would.
+        restored = self._restore(torch.cat([unlabeled, healthy, pseudo])).chunk(3)
+        return self._step_critic(healthy, restored[0]) | self._step_generator(healthy, *restored)
+
+    def _step_critic(self, healthy: torch.Tensor, restored: torch.Tensor) -> dict[str, torch.Tensor]:
         losses = self.critic_loss(self.critic, healthy, restored)
         self.critic_optimizer.zero_grad(set_to_none=True)
         losses["loss"].backward()
@@ -118,13 +145,13 @@ class SAGANTrainer(Trainer):
             "wasserstein": -(losses["real"] + losses["fake"]).detach(),
         }
 
-    def _train_generator(self, healthy: torch.Tensor, unlabeled: torch.Tensor) -> dict[str, torch.Tensor]:
-        self.pseudo_anomaly.randomize(healthy.shape[2:], len(healthy))
-        pseudo = self.pseudo_anomaly.blend(healthy, healthy.roll(1, dims=0))
-        # Every image is normalised by itself, so one pass gives what three would.
-        restored_unlabeled, restored_healthy, restored_pseudo = self._restore(
-            torch.cat([unlabeled, healthy, pseudo])
-        ).chunk(3)
+    def _step_generator(
+        self,
+        healthy: torch.Tensor,
+        restored_unlabeled: torch.Tensor,
+        restored_healthy: torch.Tensor,
+        restored_pseudo: torch.Tensor,
+    ) -> dict[str, torch.Tensor]:
         # A distributed critic waits for gradients that this step does not make: use the network inside.
         critic = getattr(self.critic, "module", self.critic)
         critic.requires_grad_(False)
@@ -142,5 +169,5 @@ class SAGANTrainer(Trainer):
 
     def _restore(self, images: torch.Tensor) -> torch.Tensor:
         with torch.autocast(self.state.device.type, torch.bfloat16, enabled=self.amp):
-            restored = self.inferer(images, self.generator)
+            restored = self.inferer(images, self.restorer)
         return restored.to(images.dtype)

@@ -6,6 +6,7 @@ from monai_sagan.networks.contrast_network import ContrastNetwork
 from monai_sagan.networks.forest import Forest
 from monai_sagan.networks.global_spatial_attention import GlobalSpatialAttention
 from monai_sagan.networks.pixel_statistics import PixelStatistics
+from monai_sagan.networks.placing import to_device
 from monai_sagan.networks.published import published_generator_size
 from monai_sagan.networks.reconstruction import make_reconstruction_network
 from monai_sagan.networks.sagan import SAGANCritic, SAGANGenerator
@@ -21,4 +22,5 @@ __all__ = [
     "make_backbone",
     "make_reconstruction_network",
     "published_generator_size",
+    "to_device",
 ]

@@ -6,6 +6,8 @@ import torch
 from monai.networks.blocks import Convolution
 from torch import nn
 
+import monai_sagan.networks.instance_norm  # noqa: F401  (makes the norm known to MONAI)
+
 __all__ = ["AttentionGate", "FusingBlock", "ResidualBlock", "conv_norm_act"]
 
 
@@ -45,7 +47,7 @@ def conv_norm_act(
         output_padding=0 if is_transposed else None,
         is_transposed=is_transposed,
         bias=not affine,
-        norm=("INSTANCE", {"affine": affine}),
+        norm=("INSTANCE_BY_MOMENTS", {"affine": affine}),
         act=("RELU", {"inplace": True}) if activation else None,
         adn_ordering="NA",
     )

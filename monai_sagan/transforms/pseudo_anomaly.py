@@ -65,15 +65,14 @@ class RandPseudoAnomaly(RandomizableTransform):
         self.half_widths = np.array([half_width for _, half_width, _ in choices])
         self.alphas = np.array([alpha for _, _, alpha in choices])
 
-    def blend(self, images: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
-        """Blends the chosen squares.
+    def weights(self, images: torch.Tensor) -> torch.Tensor:
+        """What share of each pixel the chosen squares take from the source.
 
         Args:
-            images: (N, C, *spatial), one for each choice.
-            sources: images of the same shape that the squares are taken from.
+            images: (N, C, *spatial), one for each choice; they say where, in which size and kind.
 
         Returns:
-            (N, C, *spatial).
+            (N, 1, *spatial), in [0, 1]; zero outside the squares.
         """
         dims = images.dim() - 2
         weights = torch.as_tensor(self.alphas, dtype=images.dtype, device=images.device)
@@ -84,7 +83,19 @@ class RandPseudoAnomaly(RandomizableTransform):
             from_center = places - torch.as_tensor(self.centers[:, axis], device=images.device)[:, None]
             inside = (from_center >= -half_widths) & (from_center < half_widths)
             weights = weights * inside.reshape(len(images), *(-1 if other == axis else 1 for other in range(dims)))
-        return torch.lerp(images, sources, weights[:, None])
+        return weights[:, None]
+
+    def blend(self, images: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
+        """Blends the chosen squares.
+
+        Args:
+            images: (N, C, *spatial), one for each choice.
+            sources: images of the same shape that the squares are taken from.
+
+        Returns:
+            (N, C, *spatial).
+        """
+        return torch.lerp(images, sources, self.weights(images))
 
     def __call__(  # type: ignore[override]
         self, img: NdarrayOrTensor, source: NdarrayOrTensor, randomize: bool = True
