@@ -73,7 +73,7 @@ def keep_on_device(dataset: HealthyUnlabeledDataset, device: torch.device) -> Da
 
 
 def collate_pairs(
-    batch: Mapping[str, torch.Tensor] | Sequence[Mapping[str, torch.Tensor]],
+    batch: Mapping[str, torch.Tensor] | list[dict[str, torch.Tensor]],
 ) -> Mapping[str, torch.Tensor]:
     """Makes a batch of pairs, where it is not one already.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -93,7 +93,8 @@ class SAGANTrainer(Trainer):
         self.inferer = SimpleInferer() if inferer is None else inferer
         # Of one shape for each kind of step: what is compiled need not be general.
         self.restorer = torch.compile(generator, dynamic=False) if compile else generator
-        self.train_critic, self.train_both = self._train_critic, self._train_both
+        self.train_critic: Callable[..., dict[str, torch.Tensor]] = self._train_critic
+        self.train_both: Callable[..., dict[str, torch.Tensor]] = self._train_both
         if cuda_graphs and device.type == "cuda":
             optimizers = (generator_optimizer, critic_optimizer)
             self.train_critic = GraphedStep(self._train_critic, optimizers[1:])

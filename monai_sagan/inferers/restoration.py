@@ -11,6 +11,7 @@ from monai.inferers import Inferer, sliding_window_inference
 from monai.utils import convert_to_dst_type, convert_to_tensor
 
 from monai_sagan.inferers.batches import device_of, with_affine
+from monai_sagan.inferers.transfers import Download, upload
 from monai_sagan.transforms import SliceLayout, check_slice_direction, has_foreground, resize
 
 __all__ = ["RestorationInferer"]
@@ -132,26 +133,24 @@ class RestorationInferer(Inferer):
             raise ValueError(
                 f"the image has only {smallest} pixels along one side; at least {_SMALLEST_SIDE} are needed."
             )
+        begun: tuple[int, _Pictures] | None = None
         for start in range(0, count, self.batch_size):
-            stop = min(start + self.batch_size, count)
-            pictures = layout.take(volume, start, stop)
-            new = self._restore_pictures(pictures, run)
-            for key, result in results.items():
-                layout.view(result)[start:stop] = layout.turn(new[key].to(result.device))
-            run.tell(stop / count)
+            pictures = _Pictures(layout.take(volume, start, min(start + self.batch_size, count)), run, self._compare)
+            if begun is not None:  # while a GPU works on these
+                self._keep(*begun, results, layout, run)
+            begun = start, pictures
+        if begun is not None:
+            self._keep(*begun, results, layout, run)
 
-    def _restore_pictures(self, pictures: torch.Tensor, run: _Run) -> dict[str, torch.Tensor]:
-        """Restores pictures (N, C, rows, columns) that show more than background."""
-        shown = None if run.background is None else has_foreground(pictures, run.background)
-        if shown is None or bool(shown.all()):
-            return self._compare(pictures.to(run.device), run)
-        results = {"anomaly_map": torch.zeros_like(pictures)}
-        if self.keep_restored:
-            results["pred"] = pictures.clone()
-        if bool(shown.any()):
-            for key, new in self._compare(pictures[shown].to(run.device), run).items():
-                results[key][shown] = new.to(pictures.device)
-        return results
+    def _keep(
+        self, start: int, pictures: _Pictures, results: dict[str, torch.Tensor], layout: SliceLayout, run: _Run
+    ) -> None:
+        """Writes what was found in slices to results of the volume's shape."""
+        found = pictures.found(self.keep_restored)
+        for key, result in results.items():
+            slices = layout.view(result)
+            slices[start : start + len(pictures)] = layout.turn(found[key].to(result.device))
+        run.tell((start + len(pictures)) / len(slices))
 
     def _compare(self, pictures: torch.Tensor, run: _Run) -> dict[str, torch.Tensor]:
         """Restores pictures (N, C, rows, columns), and maps what changed."""
@@ -195,6 +194,46 @@ class RestorationInferer(Inferer):
             sw_device=run.device,
             device=volume.device,
         )[0]
+
+
+class _Pictures:
+    """Pictures that are being restored, those of them that show more than background.
+
+    Args:
+        pictures: (N, C, rows, columns).
+        run: the network; on a GPU it has only begun when the constructor is done.
+        compare: gives of pictures on the device what is found in them.
+    """
+
+    def __init__(
+        self,
+        pictures: torch.Tensor,
+        run: _Run,
+        compare: Callable[[torch.Tensor, _Run], dict[str, torch.Tensor]],
+    ) -> None:
+        self.pictures = pictures
+        self.shown: torch.Tensor | None = None
+        if run.background is not None:
+            shown = has_foreground(pictures, run.background)
+            self.shown = None if bool(shown.all()) else shown
+        shows_something = self.shown is None or bool(self.shown.any())
+        chosen = pictures if self.shown is None else pictures[self.shown]
+        self.download = Download(compare(upload(chosen, run.device), run), pictures.device) if shows_something else None
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def found(self, keep_restored: bool) -> dict[str, torch.Tensor]:
+        """What was found in each picture, (N, C, rows, columns): nothing in background."""
+        if self.download is not None and self.shown is None:
+            return self.download.wait()
+        results = {"anomaly_map": torch.zeros_like(self.pictures)}
+        if keep_restored:
+            results["pred"] = self.pictures.clone()
+        if self.download is not None:
+            for key, new in self.download.wait().items():
+                results[key][self.shown] = new
+        return results
 
 
 class _Run:

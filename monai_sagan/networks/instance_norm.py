@@ -17,7 +17,7 @@ class InstanceNorm(nn.Module):
     made for batch normalisation; it takes most of the network's time. Here the two moments are taken where the voxels
     lie, in 32 bits, and one multiplication and addition follow. Other devices have torch's own.
 
-    MONAI's blocks know it as ``norm=("INSTANCE_BY_MOMENTS", {"affine": True})``. Its parameters have the names of torch's.
+    MONAI's blocks know it as ``norm=("INSTANCE_BY_MOMENTS", {"affine": True})``. Its parameters are named as torch's.
 
     Args:
         num_features: channels.
