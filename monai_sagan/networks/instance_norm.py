@@ -15,7 +15,7 @@ class InstanceNorm(nn.Module):
 
     On a GPU that one turns the voxels round to lie channel by channel and back, and reduces them by kernels that were
     made for batch normalisation; it takes most of the network's time. Here the two moments are taken where the voxels
-    lie, in 32 bits, and one multiplication and addition follow. Other devices have torch's own.
+    lie, and one multiplication and addition follow. Other devices have torch's own.
 
     MONAI's blocks know it as ``norm=("INSTANCE_BY_MOMENTS", {"affine": True})``. Its parameters are named as torch's.
 
@@ -47,7 +47,7 @@ class InstanceNorm(nn.Module):
     def by_moments(self, x: torch.Tensor) -> torch.Tensor:
         """What :meth:`forward` computes on a GPU."""
         axes = list(range(2, x.dim()))
-        mean, variance = _moments(x, axes)
+        variance, mean = torch.var_mean(x, axes, correction=0, keepdim=True)
         scale = (variance + self.eps).rsqrt()
         if self.weight is not None and self.bias is not None:
             sides = [-1] + [1] * len(axes)
@@ -56,18 +56,6 @@ class InstanceNorm(nn.Module):
         else:
             shift = -mean * scale
         return torch.addcmul(shift.to(x.dtype), x, scale.to(x.dtype))
-
-
-def _moments(x: torch.Tensor, axes: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and variance along axes that stay, with at least 32 bits."""
-    if x.dtype != torch.bfloat16 and x.dtype != torch.float16:
-        variance, mean = torch.var_mean(x, axes, correction=0, keepdim=True)
-        return mean, variance
-    # Sums of few bits are kept in 32, without a copy of all values in 32.
-    mean = x.mean(axes, keepdim=True, dtype=torch.float32)
-    norm = torch.linalg.vector_norm(x, 2.0, axes, keepdim=True, dtype=torch.float32)
-    count = x[0, 0].numel()
-    return mean, (norm.square() / count - mean.square()).clamp_min(0.0)
 
 
 Norm.add_factory_callable("instance_by_moments", lambda dim: InstanceNorm, "Fast on GPUs.")
