@@ -4,22 +4,21 @@
 
 times a large matrix product, a large 3x3 convolution and a large copy, and counts the floating-point operations of the
 networks as published: two for each multiplication and addition of convolutions, nothing for normalisation, activation
-and sums, which are 1% of them and are bound by memory. Writes benchmarks/results/ceilings_DEVICE.json.
+and sums, which are few and bound by memory. Writes benchmarks/results/ceilings_DEVICE.json.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-from collections.abc import Callable, Iterator
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from result_files import RESULTS, write_result
+from result_files import parse_arguments, write_result
 from timing import in_turn, spread
-from torch.nn import functional as F
+from torch.nn.functional import conv2d
 from torch.utils.flop_counter import FlopCounterMode
 
 from monai_sagan.networks import SAGANCritic, SAGANGenerator
@@ -46,15 +45,13 @@ PRECISIONS = {
 }
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Runs what the arguments say."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cpu")
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--output", type=Path, default=RESULTS)
-    arguments = parser.parse_args()
+    arguments = parse_arguments(parser, argv)
     figures = measure(torch.device(arguments.device), arguments.turns)
-    write_result("ceilings", arguments.device, {"turns": arguments.turns}, figures, arguments.output)
+    write_result("ceilings", arguments, figures)
 
 
 def measure(device: torch.device, turns: int = 5, sizes: Sizes | None = None) -> dict[str, Any]:
@@ -73,7 +70,10 @@ def measure(device: torch.device, turns: int = 5, sizes: Sizes | None = None) ->
     arithmetic = []
     for name, dtype, tf32 in PRECISIONS[device.type]:
         with _rounding(tf32):
-            products = {"matrix product": _product(sizes, dtype, device), "convolution": _convolution(sizes, dtype, device)}
+            products = {
+                "matrix product": _product(sizes, dtype, device),
+                "convolution": _convolution(sizes, dtype, device),
+            }
             counts = {kind: _operations(run) for kind, run in products.items()}
             seconds = in_turn(products, turns, device, warm_up=2)
         arithmetic += [
@@ -112,7 +112,7 @@ def _convolution(sizes: Sizes, dtype: torch.dtype, device: torch.device) -> Call
     images = torch.randn(sizes.images, sizes.channels, sizes.side, sizes.side, dtype=dtype, device=device)
     weights = torch.randn(sizes.channels, sizes.channels, 3, 3, dtype=dtype, device=device)
     images, weights = images.to(memory_format=layout), weights.to(memory_format=layout)
-    return lambda: F.conv2d(images, weights, padding=1)
+    return lambda: conv2d(images, weights, padding=1)
 
 
 @contextlib.contextmanager

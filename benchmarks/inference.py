@@ -4,55 +4,50 @@
 
 times, in turn in one process: the published test, one image at a time; the bundle's inferer on images in memory, with
 the score, batch by batch; the network alone, on images that lie on the device; and the whole of ``monai-sagan predict``
-on a folder of PNG files, from reading to the written maps and scores. On a GPU it also says how far scores in bfloat16
-are from those in 32 bits, and what that does to the AUC, for the shipped bundle and for one of the width given that is
-trained here for ``--trained-steps`` steps. Writes benchmarks/results/inference_DEVICE.json.
+on a folder of PNG files, from reading to the written maps and scores. Writes
+benchmarks/results/inference_DEVICE.json.
 """
 
 from __future__ import annotations
 
-import argparse
 import tempfile
-from collections.abc import Callable
+from argparse import ArgumentParser
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from bundle_parts import BUNDLE, parse_config, phantom_images, write_images
+from bundle_parts import BUNDLE, parse_config, phantom_images
 from ceilings import count_operations
 from memory import PeakMemory
 from PIL import Image
-from published import as_pictures, published_flags, published_generator, published_scores, test_loader
-from result_files import RESULTS, write_result
-from sklearn.metrics import roc_auc_score
+from published import as_pictures, published_flags, published_generator, published_scores, images_to_test
+from result_files import parse_arguments, write_result
 from timing import in_turn, ratios, spread
 
-from monai_sagan.bundles import derive_bundle, find_bundle, run_bundle
+from monai_sagan.bundles import derive_bundle
 from monai_sagan.files import read_tensors
 from monai_sagan.networks import SAGANGenerator
 from monai_sagan.workflows import predict
 
-__all__ = ["compare_precisions", "make_bundle", "measure"]
+__all__ = ["bundle_scores", "make_bundle", "measure", "write_pictures"]
 
 PUBLISHED, PREDICT = "published test", "monai-sagan predict"
 _WARM_UP = 2
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Runs what the arguments say."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cpu")
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument("--width", type=int, default=64, help="channels of the generator's first layer")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 16])
     parser.add_argument("--count", type=int, default=64, help="images that are restored in a turn")
     parser.add_argument("--alone", type=int, default=16, help="images that are restored one at a time in a turn")
     parser.add_argument("--files", type=int, default=32, help="images that are predicted in a turn")
     parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--trained-steps", type=int, default=1000)
-    parser.add_argument("--output", type=Path, default=RESULTS)
-    arguments = parser.parse_args()
+    arguments = parse_arguments(parser, argv)
     device = torch.device(arguments.device)
     figures = measure(
         device,
@@ -65,10 +60,7 @@ def main() -> None:
     )
     for row in figures["rows"]:
         print(f"{row['what']}, batch {row['batch']}: {row['images_per_second']['median']:.1f} images/s", flush=True)
-    if device.type == "cuda":
-        figures["precision"] = compare_precisions(device, arguments.width, arguments.trained_steps)
-    settings = {key: value for key, value in vars(arguments).items() if key not in ("output", "device")}
-    write_result("inference", arguments.device, settings, figures, arguments.output)
+    write_result("inference", arguments, figures)
 
 
 def measure(
@@ -110,7 +102,7 @@ def measure(
 
         published = published_generator(width, num_res_blocks).to(device)
         # One pass over more images than all turns take: a loader's start is no part of a test's time.
-        tested = iter(test_loader(pictures * (turns + _WARM_UP + 2)))
+        tested = iter(images_to_test(pictures * (turns + _WARM_UP + 2)))
         runs: dict[tuple[str, int | None], Callable[[], object]] = {}
         counts = {(PUBLISHED, None): alone, (PREDICT, None): files}
 
@@ -189,65 +181,6 @@ def network_alone(root: Path, device: torch.device, images: torch.Tensor) -> Cal
             network(there)
 
     return run
-
-
-def compare_precisions(
-    device: torch.device, width: int, trained_steps: int, *, num_res_blocks: int = 6, num_test: int = 200
-) -> list[dict[str, Any]]:
-    """Scores in bfloat16 against those in 32 bits, on phantoms that no bundle has seen.
-
-    Args:
-        device: a GPU.
-        width: of the second bundle, which is trained here.
-        trained_steps: of its critic; 0 to leave it out.
-        num_res_blocks: of the second bundle.
-        num_test: images of each class.
-
-    Returns:
-        For each bundle the largest ``difference`` of a score relative to the one in 32 bits, and both AUCs.
-    """
-    kinds = [phantom_images(num_test, 64, lesion, seed=1) for lesion in (False, True)]
-    images = torch.from_numpy(np.stack(kinds[0] + kinds[1]))[:, None].float().div(127.5).sub(1)
-    labels = [0] * num_test + [1] * num_test
-    rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        bundles = {"as it ships": find_bundle("sagan_anomaly_detection")}
-        if trained_steps:
-            name = f"width {width}, {trained_steps} steps"
-            bundles[name] = train_bundle(Path(folder), width, num_res_blocks, trained_steps, device)
-        for name, root in bundles.items():
-            full, reduced = (
-                bundle_scores(root, device, images, 64, **{"inferer#amp": amp})().double().numpy()
-                for amp in (False, True)
-            )
-            rows.append(
-                {
-                    "bundle": name,
-                    "difference": float(np.max(np.abs(reduced - full) / full)),
-                    "auc_32_bits": float(roc_auc_score(labels, full)),
-                    "auc_bfloat16": float(roc_auc_score(labels, reduced)),
-                }
-            )
-    return rows
-
-
-def train_bundle(folder: Path, width: int, num_res_blocks: int, steps: int, device: torch.device) -> Path:
-    """A bundle with a network that is trained on phantoms for a while."""
-    root = make_bundle(folder / "bundle", width, num_res_blocks)
-    data = write_images(folder / "data", 128, 64)
-    run_bundle(
-        root,
-        "train",
-        dataset_dir=str(data),
-        critic_steps=steps,
-        checkpoint_interval=10**6,
-        batch_size=32,
-        selection_share=0.0,
-        device=device,
-        progress="none",
-        run=["$@train#trainer.run()"],
-    )
-    return root
 
 
 if __name__ == "__main__":

@@ -38,8 +38,8 @@ __all__ = [
     "published_flags",
     "published_generator",
     "published_scores",
-    "test_loader",
-    "training_loader",
+    "images_to_test",
+    "batches_to_train",
 ]
 
 
@@ -107,7 +107,7 @@ class _TestImages(Dataset):
         return _to_tensor(self.pictures[index])
 
 
-def training_loader(
+def batches_to_train(
     healthy: Sequence[Image.Image], unlabeled: Sequence[Image.Image], batch_size: int, num_workers: int = 1
 ) -> DataLoader:
     """Batches of unlabelled images, healthy images, and these with pseudo anomalies."""
@@ -115,7 +115,7 @@ def training_loader(
     return DataLoader(images, batch_size, shuffle=True, drop_last=True, num_workers=num_workers, pin_memory=pin)
 
 
-def test_loader(pictures: Sequence[Image.Image], num_workers: int = 1) -> DataLoader:
+def images_to_test(pictures: Sequence[Image.Image], num_workers: int = 1) -> DataLoader:
     """Images one by one."""
     return DataLoader(_TestImages(pictures), 1, num_workers=num_workers, pin_memory=torch.cuda.is_available())
 
@@ -126,7 +126,7 @@ class PublishedTraining:
     Args:
         generator: restores images; it is trained.
         critic: scores them; it is trained.
-        loader: see :func:`training_loader`.
+        loader: see :func:`batches_to_train`.
         device: where to train; the networks are there already.
         learning_rate: of both.
         critic_steps_per_generator_step: steps of the critic for each step of the generator.
@@ -212,7 +212,7 @@ def published_scores(generator: SAGANGenerator, images: Iterable[torch.Tensor], 
 
     Args:
         generator: restores images.
-        images: as :func:`test_loader` gives them.
+        images: as :func:`images_to_test` gives them.
         device: where the generator is.
 
     Returns:

@@ -3,34 +3,56 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from machine import describe_machine
 
-__all__ = ["RESULTS", "read_results", "write_result"]
+__all__ = ["RESULTS", "parse_arguments", "read_results", "write_result"]
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
-def write_result(name: str, device: str, settings: dict[str, Any], figures: dict[str, Any], folder: Path) -> Path:
+def parse_arguments(parser: ArgumentParser, argv: Sequence[str] | None) -> Namespace:
+    """A script's arguments, with those that all scripts have.
+
+    Args:
+        parser: knows the others.
+        argv: what was given; None for the command line's.
+    """
+    parser.formatter_class = RawDescriptionHelpFormatter
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the result")
+    given = sys.argv[1:] if argv is None else list(argv)
+    arguments = parser.parse_args(given)
+    arguments.given = given
+    return arguments
+
+
+def write_result(name: str, arguments: Namespace, figures: dict[str, Any]) -> Path:
     """Writes a result with the machine, the command and the settings that it comes from.
 
     Args:
-        name: of the part of the benchmark.
-        device: where it ran.
-        settings: what it was called with.
+        name: of the script.
+        arguments: of the script, from :func:`parse_arguments`.
         figures: what was measured.
-        folder: where to write ``NAME_DEVICE.json``.
 
     Returns:
-        The file.
+        ``NAME_DEVICE.json`` in the output folder.
     """
-    command = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
-    result = {"machine": describe_machine(device), "command": command, "settings": settings, **figures}
-    path = folder / f"{name}_{device.split(':')[0]}.json"
-    folder.mkdir(parents=True, exist_ok=True)
+    settings = {key: value for key, value in vars(arguments).items() if key not in ("device", "output", "given")}
+    result = {
+        "machine": describe_machine(arguments.device),
+        "command": shlex.join(["python", f"benchmarks/{name}.py", *arguments.given]),
+        "settings": settings,
+        **figures,
+    }
+    path = arguments.output / f"{name}_{arguments.device.split(':')[0]}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return path
 

@@ -10,18 +10,19 @@ more. Nothing is chosen by the test images. Writes benchmarks/results/same_quali
 
 from __future__ import annotations
 
-import argparse
 import math
 import statistics
 import tempfile
+from argparse import ArgumentParser
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from bundle_parts import BUNDLE, phantom_images, training_pairs, write_images
-from published import PublishedTraining, as_pictures, published_flags, published_generator, training_loader
-from result_files import RESULTS, write_result
+from published import PublishedTraining, as_pictures, published_flags, published_generator, batches_to_train
+from result_files import parse_arguments, write_result
 from sklearn.metrics import roc_auc_score
 from training import parse_settings
 
@@ -37,18 +38,16 @@ SIDE, BATCH = 32, 16
 LEARNING_RATE = 2e-4
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Runs what the arguments say."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cpu")
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument("--width", type=int, default=8)
     parser.add_argument("--epochs", type=int, default=96)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--images", type=int, default=128, help="healthy ones to train with, and unlabelled ones")
     parser.add_argument("--test", type=int, default=200, help="test images of each class")
     parser.add_argument("--settings", nargs="*", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--output", type=Path, default=RESULTS)
-    arguments = parser.parse_args()
+    arguments = parse_arguments(parser, argv)
     runs = compare(
         torch.device(arguments.device),
         parse_settings(arguments.settings),
@@ -58,8 +57,7 @@ def main() -> None:
         images=arguments.images,
         num_test=arguments.test,
     )
-    settings = {key: value for key, value in vars(arguments).items() if key not in ("output", "device")}
-    write_result("same_quality", arguments.device, settings, {"runs": runs, **summarize(runs)}, arguments.output)
+    write_result("same_quality", arguments, {"runs": runs, **summarize(runs)})
 
 
 def compare(
@@ -130,7 +128,7 @@ def train_as_published(
     generator.load_state_dict(generator_weights, strict=False)  # it keeps statistics besides
     critic.load_state_dict(critic_weights)
     torch.manual_seed(seed)
-    loader = training_loader(as_pictures(pairs.healthy), as_pictures(pairs.unlabeled), BATCH, num_workers=0)
+    loader = batches_to_train(as_pictures(pairs.healthy), as_pictures(pairs.unlabeled), BATCH, num_workers=0)
     training = PublishedTraining(generator.to(device), critic.to(device), loader, device, LEARNING_RATE)
     with published_flags():
         for step in range(steps):
@@ -154,7 +152,9 @@ def train_bundle(
 ) -> dict[str, torch.Tensor]:
     """The bundle's adversarial training, by its config."""
     root = folder / "bundle"
-    derive_bundle(BUNDLE, root, {"base_channels": width, "num_res_blocks": num_res_blocks, "image_size": [SIDE, SIDE]}, {})
+    derive_bundle(
+        BUNDLE, root, {"base_channels": width, "num_res_blocks": num_res_blocks, "image_size": [SIDE, SIDE]}, {}
+    )
     generator, critic = SAGANGenerator(base_channels=width, num_res_blocks=num_res_blocks), narrow_critic(width)
     generator.load_state_dict(generator_weights)
     critic.load_state_dict(critic_weights)

@@ -8,9 +8,9 @@ more and more patches, in growing batches, by the bundle's inferer. Writes bench
 
 from __future__ import annotations
 
-import argparse
 import tempfile
-from collections.abc import Callable, Mapping
+from argparse import ArgumentParser
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from bundle_parts import parse_config, phantom_images
 from inference import make_bundle, write_pictures
 from memory import PeakMemory
 from published import as_pictures
-from result_files import RESULTS, write_result
+from result_files import parse_arguments, write_result
 from timing import in_turn, spread
 
 from monai_sagan.workflows import predict
@@ -47,19 +47,16 @@ IMAGES = {"cpu": 16, "cuda": 1024}
 PATCHED_SIDE = 128
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Runs what the arguments say."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cpu")
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument("--width", type=int, default=8, help="channels of the generator's first layer")
     parser.add_argument("--res-blocks", type=int, default=2)
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--output", type=Path, default=RESULTS)
-    arguments = parser.parse_args()
+    arguments = parse_arguments(parser, argv)
     device = torch.device(arguments.device)
     rows = measure(device, width=arguments.width, num_res_blocks=arguments.res_blocks, turns=arguments.turns)
-    settings = {"width": arguments.width, "num_res_blocks": arguments.res_blocks, "turns": arguments.turns}
-    write_result("scaling", arguments.device, settings, {"rows": rows}, arguments.output)
+    write_result("scaling", arguments, {"rows": rows})
 
 
 def measure(

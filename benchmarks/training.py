@@ -11,10 +11,10 @@ benchmarks/results/training_DEVICE.json.
 
 from __future__ import annotations
 
-import argparse
 import gc
 import json
 import tempfile
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ import torch
 from bundle_parts import BUNDLE, parse_config, training_pairs, write_images
 from ignite.engine import Engine, Events
 from memory import PeakMemory
-from published import PublishedTraining, as_pictures, published_flags, published_generator, training_loader
-from result_files import RESULTS, write_result
+from published import PublishedTraining, as_pictures, published_flags, published_generator, batches_to_train
+from result_files import parse_arguments, write_result
 from timing import Clock, ratios, spread
 
 from monai_sagan.bundles import run_bundle
@@ -37,18 +37,16 @@ __all__ = ["measure", "parse_settings"]
 PAIRS, PICTURES = 3840, 128
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Runs what the arguments say."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cpu")
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument("--width", type=int, nargs="+", default=[64], help="channels of the first layers")
     parser.add_argument("--side", type=int, default=64)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--block", type=int, default=20, help="steps in a turn")
     parser.add_argument("--settings", action="append", nargs="*", default=None, metavar="KEY=VALUE")
-    parser.add_argument("--output", type=Path, default=RESULTS)
-    arguments = parser.parse_args()
+    arguments = parse_arguments(parser, argv)
     rows = []
     for width in arguments.width:
         for given in arguments.settings or [[]]:
@@ -65,13 +63,7 @@ def main() -> None:
                 )
             )
             print(describe(rows[-1]), flush=True)
-    write_result(
-        "training",
-        arguments.device,
-        {"turns": arguments.turns, "block": arguments.block, "pairs": PAIRS},
-        {"rows": rows},
-        arguments.output,
-    )
+    write_result("training", arguments, {"pairs": PAIRS, "rows": rows})
 
 
 def parse_settings(given: Sequence[str]) -> dict[str, Any]:
@@ -126,7 +118,7 @@ def measure(
         published = PublishedTraining(
             published_generator(width, num_res_blocks).to(device),
             SAGANCritic(base_channels=width, num_layers=layers).to(device),
-            training_loader(as_pictures(pairs.healthy), as_pictures(pairs.unlabeled), batch),
+            batches_to_train(as_pictures(pairs.healthy), as_pictures(pairs.unlabeled), batch),
             device,
         )
         turn = InTurn(published, block, turns, warm_up, device)
@@ -149,9 +141,7 @@ def measure(
         "side": side,
         "batch": batch,
         "settings": settings,
-        **{
-            name: {"steps_per_second": spread(values), **turn.memory[name]} for name, values in rates.items()
-        },
+        **{name: {"steps_per_second": spread(values), **turn.memory[name]} for name, values in rates.items()},
         "ratio": spread(ratios(turn.theirs, turn.ours)),
     }
 
