@@ -41,6 +41,7 @@ class Method:
         parts: of its training.
         learns_from_unlabeled: whether the unlabelled images make a difference to it.
         has_map: whether its maps are meant to show where.
+        while_measured: settings of the training that a step is measured by.
     """
 
     bundle: str
@@ -48,6 +49,7 @@ class Method:
     parts: tuple[Part, ...]
     learns_from_unlabeled: bool = True
     has_map: bool = True
+    while_measured: Mapping[str, Any] = field(default_factory=dict)
     # What a comparison sets for all methods of a bundle: no image is set aside that another method learns from.
     common: Mapping[str, Any] = field(default_factory=lambda: {"calibration_share": 0.0})
 
@@ -59,6 +61,8 @@ class Method:
 _CRITIC = Part("critic_steps")
 # Trained to the end where half the time is enough for that; the generator has the rest.
 _CONTRAST = Part("contrast_steps", "Contrast", share=0.5, repeats="contrast_networks", is_capped=True)
+# In a training of few steps, checkpoints would come every few of them.
+_ONE_CHECKPOINT = {"selection_candidates": 1}
 _WITHOUT_CONTRAST = {"contrast_networks": 0, "contrast_trees": 0, "score": "residual"}
 # What the bundle's README recommends for few steps.
 _RECOMMENDED = {"identity_weight": 10.0, "restoration_weight": 10.0, "learning_rate": 2e-4}
@@ -96,9 +100,9 @@ def _reconstruction(method: str) -> Method:
 
 
 METHODS: dict[str, Method] = {
-    "sagan": Method(_SAGAN, _RECOMMENDED, (_CONTRAST, _CRITIC)),
+    "sagan": Method(_SAGAN, _RECOMMENDED, (_CONTRAST, _CRITIC), while_measured=_ONE_CHECKPOINT),
     "sagan-published": Method(_SAGAN, _PUBLISHED, (_CRITIC,)),
-    "residual": Method(_SAGAN, {**_RECOMMENDED, **_WITHOUT_CONTRAST}, (_CRITIC,)),
+    "residual": Method(_SAGAN, {**_RECOMMENDED, **_WITHOUT_CONTRAST}, (_CRITIC,), while_measured=_ONE_CHECKPOINT),
     "classifier": Method(_SAGAN, _CLASSIFIER, (Part("contrast_steps", "Contrast"),), has_map=False),
     "autoencoder": _reconstruction("autoencoder"),
     "variational": _reconstruction("variational"),

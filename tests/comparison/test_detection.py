@@ -275,8 +275,8 @@ class TestBudget:
         assert plan_steps(METHODS["denoising"], {"training_steps": 9.0}, 0.01) == {"training_steps": 1}
 
     def test_a_step_is_measured_without_what_comes_once(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        """A training that reads for 100 seconds, is slow at first, and then makes ten steps in 2 seconds."""
-        times = iter([100.0, 130.0, 132.0, 134.0, 200.0, 210.0])
+        """A training that reads for 100 seconds, is slow at first, makes ten steps in 2 seconds, and then writes."""
+        times = iter([100.0, 130.0, 132.0, 134.0, 144.0, 144.0, 200.0, 210.0])
         monkeypatch.setattr(budget.time, "perf_counter", lambda: next(times))
         (tmp_path / "configs").mkdir()
 
@@ -286,7 +286,7 @@ class TestBudget:
             listen({"event": "start", "task": "Preparing images"})
             listen({"event": "progress", "done": 1})
             listen({"event": "start", "task": "Training"})
-            for done in (10, 20, 30):
+            for done in (10, 20, 30, 34, 34):
                 listen({"event": "progress", "done": done})
             listen({"event": "start", "task": "Contrast"})
             for done in (10, 60):
