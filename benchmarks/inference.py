@@ -1,6 +1,6 @@
 """Images a second of inference: the published procedure, and the bundle's.
 
-    python benchmarks/inference.py [--device cuda:0] [--width 64] [--batches 16 256]
+    python benchmarks/inference.py [--device cuda:0] [--width 64] [--batches 16 256] [--compiled 1024]
 
 times, in turn in one process: the published test, one image at a time; the bundle's inferer on images in memory, with
 the score, batch by batch; the network alone, on images that lie on the device; and the whole of ``monai-sagan predict``
@@ -32,9 +32,9 @@ from monai_sagan.files import read_tensors
 from monai_sagan.networks import SAGANGenerator
 from monai_sagan.workflows import predict
 
-__all__ = ["bundle_scores", "make_bundle", "measure", "write_pictures"]
+__all__ = ["NETWORK", "bundle_scores", "make_bundle", "measure", "write_pictures"]
 
-PUBLISHED, PREDICT = "published test", "monai-sagan predict"
+PUBLISHED, NETWORK, PREDICT = "published test", "network alone", "monai-sagan predict"
 _WARM_UP = 2
 
 
@@ -43,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--width", type=int, default=64, help="channels of the generator's first layer")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 16])
+    parser.add_argument("--compiled", type=int, nargs="*", default=[], help="batches with compile=true, on a GPU")
     parser.add_argument("--count", type=int, default=64, help="images that are restored in a turn")
     parser.add_argument("--alone", type=int, default=16, help="images that are restored one at a time in a turn")
     parser.add_argument("--files", type=int, default=32, help="images that are predicted in a turn")
@@ -53,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         device,
         width=arguments.width,
         batches=arguments.batches,
+        compiled=arguments.compiled,
         count=arguments.count,
         alone=arguments.alone,
         files=arguments.files,
@@ -69,6 +71,7 @@ def measure(
     width: int = 64,
     num_res_blocks: int = 6,
     batches: list[int],
+    compiled: Sequence[int] = (),
     count: int,
     alone: int,
     files: int,
@@ -82,6 +85,7 @@ def measure(
         width: channels of the generator's first layer.
         num_res_blocks: of the generator.
         batches: how many images pass the network at once, each for the bundle's inferer and for the network alone.
+        compiled: the same, with a compiled network.
         count: images in a turn of these.
         alone: images in a turn of the published test.
         files: images in a turn of ``monai-sagan predict``.
@@ -111,29 +115,33 @@ def measure(
                 published_scores(published, islice(tested, alone), device)
 
         runs[PUBLISHED, None] = test_as_published
-        for batch in batches:
-            run = bundle_scores(root, device, images, batch)
-            network = network_alone(root, device, images[: min(batch, count)])
-            runs["bundle's inferer and score", batch] = run
-            runs["network alone", batch] = network
-            counts["bundle's inferer and score", batch] = count
-            counts["network alone", batch] = min(batch, count)
+        for addition, sizes in (("", batches), (", compiled", compiled)):
+            settings = {"compile": True} if addition else {}
+            for batch in sizes:
+                scored, alone_there = f"bundle's inferer and score{addition}", f"{NETWORK}{addition}"
+                runs[scored, batch] = bundle_scores(root, device, images, batch, **settings)
+                runs[alone_there, batch] = network_alone(root, device, images[:batch], **settings)
+                counts[scored, batch] = count
+                counts[alone_there, batch] = min(batch, count)
         runs[PREDICT, None] = lambda: predict(
             root, [Path(folder) / "images"], Path(folder) / "maps", overwrite=True, device=str(device), progress="none"
         )
-        seconds = in_turn(runs, turns, device, _WARM_UP)
+        memory = {}
+        for key, each_run in runs.items():
+            with PeakMemory(device) as seen:
+                each_run()  # the first time: a GPU keeps what it has recorded then
+            memory[key] = {"process": seen.process, "gpu": seen.gpu}
+        seconds = in_turn(runs, turns, device, _WARM_UP - 1)
         each = {key: [value / counts[key] for value in values] for key, values in seconds.items()}
         rows = []
         for (what, batch), values in each.items():
-            with PeakMemory(device) as seen:
-                runs[what, batch]()
             rows.append(
                 {
                     "what": what,
                     "batch": batch,
                     "images_per_second": spread([1 / value for value in values]),
                     "ratio": spread(ratios(each[PUBLISHED, None], values)),
-                    "memory": {"process": seen.process, "gpu": seen.gpu},
+                    "memory": memory[what, batch],
                 }
             )
     return {"rows": rows, "operations": count_operations(width, num_res_blocks, side)["generator"]}
@@ -170,14 +178,17 @@ def bundle_scores(
     return run
 
 
-def network_alone(root: Path, device: torch.device, images: torch.Tensor) -> Callable[[], object]:
-    """The bundle's network on a batch that lies on the device, in the precision of the bundle's inferer."""
-    parser = parse_config("inference", root, device=device, image_size=list(images.shape[2:]))
-    network, there = parser.get_parsed_content("network").eval(), images.to(device)
-    reduced = parser.get_parsed_content("inferer").amp and device.type == "cuda"
+def network_alone(root: Path, device: torch.device, images: torch.Tensor, **overrides: Any) -> Callable[[], object]:
+    """The bundle's network on a batch that lies on the device, as the bundle's inferer runs it."""
+    settings = {"device": device, "inferer#batch_size": len(images), "image_size": list(images.shape[2:]), **overrides}
+    parser = parse_config("inference", root, **settings)
+    network, inferer = parser.get_parsed_content("network").eval(), parser.get_parsed_content("inferer")
+    there = images.to(device)
+    if device.type == "cuda":
+        network = inferer.prepare(network, inferer.amp)
 
     def run() -> None:
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=reduced):
+        with torch.inference_mode():
             network(there)
 
     return run

@@ -60,8 +60,13 @@ PLANS = {
     ],
     "cuda": [
         Part(ceilings.main, "", (10, 30), (10, 15)),
-        Part(training.main, "--width 64 --batch 32 --block 20", (5, 20), (25, 60)),
-        Part(inference.main, "--batches 16 64 256 1024 --count 4096 --alone 200 --files 256", (5, 10), (45, 80)),
+        Part(training.main, "--width 64 --batch 32 --block 20 --settings --settings compile=true", (5, 20), (120, 200)),
+        Part(
+            inference.main,
+            "--batches 16 64 256 1024 --compiled 1024 --count 4096 --alone 200 --files 64",
+            (5, 10),
+            (60, 90),
+        ),
         Part(precision.main, "", None, (40, 40)),
         Part(scaling.main, "--width 64 --res-blocks 6", (2, 5), (45, 100)),
         Part(same_quality.main, "", None, (None, 600)),

@@ -86,7 +86,6 @@ def measure(
     """
     growth = GROWTH[device.type] if growth is None else growth
     images = IMAGES[device.type] if images is None else images
-    batch = min(images, max(growth["batch"]))
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         root = make_bundle(Path(folder) / "bundle", width, num_res_blocks)
@@ -96,7 +95,7 @@ def measure(
             runs = {}
             for value in growth[grows]:
                 side = {"side": value, "patch_grid": patched_side}.get(grows, 64)
-                overrides = {"inferer#batch_size": batch} | ({} if setting is None else {setting: value})
+                overrides = {} if setting is None else {setting: value}
                 runs[value] = restoration(root, device, some_images(images, side), overrides)
             rows += grow(grows, runs, dict.fromkeys(runs, images), turns, device)
     return rows
@@ -106,13 +105,16 @@ def grow(
     grows: str, runs: Mapping[int, Callable[[], object]], images: Mapping[int, int], turns: int, device: torch.device
 ) -> list[dict[str, Any]]:
     """Times runs that differ in one thing, and their memory."""
-    seconds = in_turn(runs, turns, device)
-    rows = []
+    memory = {}
     for value, run in runs.items():
         with PeakMemory(device) as seen:
-            run()
+            run()  # the first time: a GPU keeps what it has recorded then
+        memory[value] = {"process": seen.process, "gpu": seen.gpu}
+    seconds = in_turn(runs, turns, device)
+    rows = []
+    for value in runs:
         row = {"grows": grows, "value": value, "images": images[value], "seconds": spread(seconds[value])}
-        rows.append(row | {"process": seen.process, "gpu": seen.gpu})
+        rows.append(row | memory[value])
         print(f"{grows} {value}: {row['seconds']['median']:.3f} s", flush=True)
     return rows
 

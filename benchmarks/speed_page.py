@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from inference import NETWORK
 from result_files import RESULTS, read_results
 
 __all__ = ["TABLES", "draw_growth", "fill"]
@@ -100,7 +101,7 @@ def inference(folder: Path) -> str:
     for result in read_results("inference", folder):
         ceiling = _ceiling(folder, result)
         for row in result["rows"]:
-            is_network = row["what"] == "network alone"
+            is_network = row["what"].startswith(NETWORK)
             rate = row["images_per_second"]
             share = rate["median"] * result["operations"] / ceiling if ceiling and is_network else None
             rows.append(

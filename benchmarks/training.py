@@ -192,8 +192,9 @@ class InTurn:
         if counts:
             self.ours.append(elapsed / self.block)
             self.theirs.append(other_elapsed / self.block)
-            self._note("bundle", self.seen)
-            self._note("published", seen)
+        # From the beginning: a GPU keeps what it recorded then.
+        self._note("bundle", self.seen)
+        self._note("published", seen)
         if len(self.ours) == self.turns:
             engine.terminate(skip_completed=True)
         else:
