@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from bundle_parts import BUNDLE, phantom_images, training_pairs, write_images
-from published import PublishedTraining, as_pictures, published_flags, published_generator, batches_to_train
+from published import PublishedTraining, as_pictures, batches_to_train, published_flags, published_generator
 from result_files import parse_arguments, write_result
 from sklearn.metrics import roc_auc_score
 from training import parse_settings

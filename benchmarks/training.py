@@ -23,7 +23,7 @@ import torch
 from bundle_parts import BUNDLE, parse_config, training_pairs, write_images
 from ignite.engine import Engine, Events
 from memory import PeakMemory
-from published import PublishedTraining, as_pictures, published_flags, published_generator, batches_to_train
+from published import PublishedTraining, as_pictures, batches_to_train, published_flags, published_generator
 from result_files import parse_arguments, write_result
 from timing import Clock, ratios, spread
 
