@@ -53,6 +53,29 @@ def test_its_gradients_are_torchs(affine: bool) -> None:
         torch.testing.assert_close(mine, other, rtol=1e-10, atol=1e-10)
 
 
+def test_its_gradient_is_that_of_its_values() -> None:
+    ours, _ = a_pair(affine=True)
+    ours.double()
+    x = images()[:2, :, :3, :4].requires_grad_()
+    assert torch.autograd.gradcheck(ours.by_moments, x)
+
+
+def test_gradients_in_few_bits() -> None:
+    ours, _ = a_pair(affine=True)
+    weights = torch.randn(3, 6, 8, 8, generator=torch.Generator().manual_seed(2))
+    gradients = []
+    for dtype in (torch.float32, torch.bfloat16):
+        ours.zero_grad()
+        x = images(dtype=dtype).requires_grad_()
+        (ours.by_moments(x).float() * weights).sum().backward()
+        assert x.grad.dtype == dtype
+        assert ours.weight.grad.dtype == torch.float32
+        gradients.append([x.grad.float(), ours.weight.grad.clone(), ours.bias.grad.clone()])
+    for exact, rounded in zip(*gradients, strict=True):
+        # Some eight numbers of 8 bits each are multiplied and added on the way.
+        assert (exact - rounded).norm() < 8 * 2**-8 * exact.norm()
+
+
 def test_few_bits() -> None:
     ours, _ = a_pair(affine=False)
     x = images(dtype=torch.bfloat16)
