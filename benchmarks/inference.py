@@ -23,7 +23,7 @@ from bundle_parts import BUNDLE, parse_config, phantom_images
 from ceilings import count_operations
 from memory import PeakMemory
 from PIL import Image
-from published import as_pictures, published_flags, published_generator, published_scores, images_to_test
+from published import as_pictures, images_to_test, published_flags, published_generator, published_scores
 from result_files import parse_arguments, write_result
 from timing import in_turn, ratios, spread
 

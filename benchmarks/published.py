@@ -35,11 +35,11 @@ from monai_sagan.networks import SAGANCritic, SAGANGenerator
 __all__ = [
     "PublishedTraining",
     "as_pictures",
+    "batches_to_train",
+    "images_to_test",
     "published_flags",
     "published_generator",
     "published_scores",
-    "images_to_test",
-    "batches_to_train",
 ]
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from bundle_parts import BUNDLE, phantom_images, training_pairs, write_images
-from published import PublishedTraining, as_pictures, published_flags, published_generator, batches_to_train
+from published import PublishedTraining, as_pictures, batches_to_train, published_flags, published_generator
 from result_files import parse_arguments, write_result
 from sklearn.metrics import roc_auc_score
 from training import parse_settings
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Runs what the arguments say."""
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--width", type=int, default=8)
-    parser.add_argument("--epochs", type=int, default=96)
+    parser.add_argument("--epochs", type=int, default=72)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--images", type=int, default=128, help="healthy ones to train with, and unlabelled ones")
     parser.add_argument("--test", type=int, default=200, help="test images of each class")
