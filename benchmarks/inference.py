@@ -13,13 +13,14 @@ from __future__ import annotations
 import tempfile
 from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from bundle_parts import BUNDLE, parse_config, phantom_images
+from bundle_parts import BUNDLE, Restorer, phantom_images
 from ceilings import count_operations
 from memory import PeakMemory
 from PIL import Image
@@ -28,13 +29,13 @@ from result_files import parse_arguments, write_result
 from timing import in_turn, ratios, spread
 
 from monai_sagan.bundles import derive_bundle
-from monai_sagan.files import read_tensors
 from monai_sagan.networks import SAGANGenerator
 from monai_sagan.workflows import predict
 
-__all__ = ["bundle_scores", "make_bundle", "measure", "write_pictures"]
+__all__ = ["make_bundle", "measure", "score", "write_pictures"]
 
 PUBLISHED, PREDICT = "published test", "monai-sagan predict"
+SCORED, NETWORK = "bundle's inferer and score", "network alone"
 _WARM_UP = 2
 
 
@@ -112,12 +113,11 @@ def measure(
 
         runs[PUBLISHED, None] = test_as_published
         for batch in batches:
-            run = bundle_scores(root, device, images, batch)
-            network = network_alone(root, device, images[: min(batch, count)])
-            runs["bundle's inferer and score", batch] = run
-            runs["network alone", batch] = network
-            counts["bundle's inferer and score", batch] = count
-            counts["network alone", batch] = min(batch, count)
+            restorer = Restorer(root, device, [side, side], **{"inferer#batch_size": batch})
+            there = images[:batch].to(device)
+            runs[SCORED, batch] = partial(score, restorer, images, batch)
+            runs[NETWORK, batch] = partial(restorer.restore, there)
+            counts |= {(SCORED, batch): count, (NETWORK, batch): len(there)}
         runs[PREDICT, None] = lambda: predict(
             root, [Path(folder) / "images"], Path(folder) / "maps", overwrite=True, device=str(device), progress="none"
         )
@@ -139,11 +139,11 @@ def measure(
     return {"rows": rows, "operations": count_operations(width, num_res_blocks, side)["generator"]}
 
 
-def make_bundle(root: Path, width: int, num_res_blocks: int) -> Path:
-    """A bundle of a width, with random weights."""
+def make_bundle(root: Path, width: int, num_res_blocks: int, patch_grid: int = 2) -> Path:
+    """A bundle with a network of a size, and random weights."""
     torch.manual_seed(0)
-    weights = SAGANGenerator(base_channels=width, num_res_blocks=num_res_blocks).state_dict()
-    derive_bundle(BUNDLE, root, {"base_channels": width, "num_res_blocks": num_res_blocks}, {}, weights)
+    sizes = {"base_channels": width, "num_res_blocks": num_res_blocks, "patch_grid": patch_grid}
+    derive_bundle(BUNDLE, root, sizes, {}, SAGANGenerator(**sizes).state_dict())
     return root
 
 
@@ -153,34 +153,9 @@ def write_pictures(folder: Path, pictures: list[Image.Image], count: int) -> Non
         pictures[number % len(pictures)].save(folder / f"{number:05d}.png")
 
 
-def bundle_scores(
-    root: Path, device: torch.device, images: torch.Tensor, batch: int, **overrides: Any
-) -> Callable[[], torch.Tensor]:
-    """What gives the published scores of images (N, 1, rows, columns) by the bundle's network and inferer."""
-    settings = {"device": device, "inferer#batch_size": batch, "image_size": list(images.shape[2:]), **overrides}
-    parser = parse_config("inference", root, **settings)
-    network, inferer = parser.get_parsed_content("network"), parser.get_parsed_content("inferer")
-    network.load_state_dict(read_tensors(root / "models" / "model.pt"))
-    network.eval()
-
-    def run() -> torch.Tensor:
-        parts = images.split(batch)
-        return torch.cat([inferer(part, network)["anomaly_map"].flatten(1).mean(1).cpu() for part in parts])
-
-    return run
-
-
-def network_alone(root: Path, device: torch.device, images: torch.Tensor) -> Callable[[], object]:
-    """The bundle's network on a batch that lies on the device, in the precision of the bundle's inferer."""
-    parser = parse_config("inference", root, device=device, image_size=list(images.shape[2:]))
-    network, there = parser.get_parsed_content("network").eval(), images.to(device)
-    reduced = parser.get_parsed_content("inferer").amp and device.type == "cuda"
-
-    def run() -> None:
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=reduced):
-            network(there)
-
-    return run
+def score(restorer: Restorer, images: torch.Tensor, batch: int) -> torch.Tensor:
+    """The published scores of images (N, 1, rows, columns): the means of their maps."""
+    return torch.cat([restorer.maps(part).flatten(1).mean(1).cpu() for part in images.split(batch)])
 
 
 if __name__ == "__main__":

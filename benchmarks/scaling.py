@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from bundle_parts import parse_config, phantom_images
+from bundle_parts import Restorer, phantom_images
 from inference import make_bundle, write_pictures
 from memory import PeakMemory
 from published import as_pictures
@@ -89,15 +89,19 @@ def measure(
     batch = min(images, max(growth["batch"]))
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        root = make_bundle(Path(folder) / "bundle", width, num_res_blocks)
-        runs = predictions(root, Path(folder), growth["images"], device)
+        bundles = {
+            grid: make_bundle(Path(folder) / f"bundle_{grid}", width, num_res_blocks, grid)
+            for grid in {2, *growth["patch_grid"]}
+        }
+        runs = predictions(bundles[2], Path(folder), growth["images"], device)
         rows += grow("images", runs, {count: count for count in runs}, turns, device)
-        for grows, setting in (("side", None), ("patch_grid", "patch_grid"), ("batch", "inferer#batch_size")):
+        for grows in ("side", "patch_grid", "batch"):
             runs = {}
             for value in growth[grows]:
+                root = bundles[value if grows == "patch_grid" else 2]
                 side = {"side": value, "patch_grid": patched_side}.get(grows, 64)
-                overrides = {"inferer#batch_size": batch} | ({} if setting is None else {setting: value})
-                runs[value] = restoration(root, device, some_images(images, side), overrides)
+                at_once = value if grows == "batch" else batch
+                runs[value] = restoration(root, device, some_images(images, side), at_once)
             rows += grow(grows, runs, dict.fromkeys(runs, images), turns, device)
     return rows
 
@@ -138,14 +142,10 @@ def predictions(root: Path, folder: Path, counts: list[int], device: torch.devic
     return {count: prediction(count) for count in counts}
 
 
-def restoration(
-    root: Path, device: torch.device, images: torch.Tensor, overrides: Mapping[str, Any]
-) -> Callable[[], object]:
+def restoration(root: Path, device: torch.device, images: torch.Tensor, batch: int) -> Callable[[], object]:
     """The bundle's inferer on images in memory."""
-    size = list(images.shape[2:])
-    parser = parse_config("inference", root, device=device, image_size=size, **overrides)
-    network, inferer = parser.get_parsed_content("network").eval(), parser.get_parsed_content("inferer")
-    return lambda: inferer(images, network)
+    restorer = Restorer(root, device, list(images.shape[2:]), **{"inferer#batch_size": batch})
+    return lambda: restorer.maps(images)
 
 
 if __name__ == "__main__":
