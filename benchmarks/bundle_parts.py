@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from monai.bundle import ConfigParser
 from PIL import Image
 
 from monai_sagan.bundles import find_bundle
 from monai_sagan.data import HealthyUnlabeledDataset, phantom_image
 
-__all__ = ["BUNDLE", "parse_config", "phantom_images", "training_pairs", "write_images"]
+__all__ = ["BUNDLE", "Restorer", "parse_config", "phantom_images", "training_pairs", "write_images"]
 
 BUNDLE = find_bundle("sagan_anomaly_detection")
 
@@ -45,6 +46,44 @@ def _inside(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.chdir(before)
+
+
+class Restorer:
+    """A bundle's network and inferer as ``monai-sagan predict`` sets them up, with the bundle's weights.
+
+    Args:
+        root: the bundle's folder.
+        device: where to compute.
+        image_size: the network's.
+        **overrides: config ids and their values.
+
+    Attributes:
+        flags: of cuDNN, as the bundle sets them.
+    """
+
+    def __init__(self, root: Path, device: torch.device, image_size: list[int], **overrides: Any) -> None:
+        parser = parse_config("inference", root, device=device, image_size=image_size, datalist=[], **overrides)
+        with torch.backends.cudnn.flags(enabled=True):
+            parser.get_parsed_content("initialize")
+            cudnn = torch.backends.cudnn
+            # The bundle sets them for a whole process; here they hold in its own turns.
+            self.flags = {key: getattr(cudnn, key) for key in ("benchmark", "deterministic", "allow_tf32")}
+        self.network = parser.get_parsed_content("network").eval()
+        self.inferer = parser.get_parsed_content("inferer")
+        # As the inferer runs it.
+        self.alone = self.network
+        if device.type == "cuda":
+            self.alone = self.inferer.prepare(self.network, self.inferer.amp)
+
+    def maps(self, images: torch.Tensor) -> torch.Tensor:
+        """Anomaly maps of images (N, 1, rows, columns), by the inferer."""
+        with torch.backends.cudnn.flags(enabled=True, **self.flags):
+            return self.inferer(images, self.network)["anomaly_map"]
+
+    def restore(self, images: torch.Tensor) -> torch.Tensor:
+        """Restorations of images on the device, by the network alone, as the inferer runs it."""
+        with torch.backends.cudnn.flags(enabled=True, **self.flags), torch.inference_mode():
+            return self.alone(images)
 
 
 def phantom_images(count: int, side: int, lesion: bool, seed: int = 0) -> list[np.ndarray]:

@@ -13,13 +13,14 @@ from __future__ import annotations
 import tempfile
 from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from bundle_parts import BUNDLE, parse_config, phantom_images
+from bundle_parts import BUNDLE, Restorer, phantom_images
 from ceilings import count_operations
 from memory import PeakMemory
 from PIL import Image
@@ -28,13 +29,13 @@ from result_files import parse_arguments, write_result
 from timing import in_turn, ratios, spread
 
 from monai_sagan.bundles import derive_bundle
-from monai_sagan.files import read_tensors
 from monai_sagan.networks import SAGANGenerator
 from monai_sagan.workflows import predict
 
-__all__ = ["NETWORK", "bundle_scores", "make_bundle", "measure", "write_pictures"]
+__all__ = ["make_bundle", "measure", "score", "write_pictures"]
 
-PUBLISHED, NETWORK, PREDICT = "published test", "network alone", "monai-sagan predict"
+PUBLISHED, PREDICT = "published test", "monai-sagan predict"
+SCORED, NETWORK = "bundle's inferer and score", "network alone"
 _WARM_UP = 2
 
 
@@ -118,20 +119,20 @@ def measure(
         for addition, sizes in (("", batches), (", compiled", compiled)):
             settings = {"compile": True} if addition else {}
             for batch in sizes:
-                scored, alone_there = f"bundle's inferer and score{addition}", f"{NETWORK}{addition}"
-                runs[scored, batch] = bundle_scores(root, device, images, batch, **settings)
-                runs[alone_there, batch] = network_alone(root, device, images[:batch], **settings)
-                counts[scored, batch] = count
-                counts[alone_there, batch] = min(batch, count)
+                restorer = Restorer(root, device, [side, side], **{"inferer#batch_size": batch}, **settings)
+                there = images[:batch].to(device)
+                runs[SCORED + addition, batch] = partial(score, restorer, images, batch)
+                runs[NETWORK + addition, batch] = partial(restorer.restore, there)
+                counts |= {(SCORED + addition, batch): count, (NETWORK + addition, batch): len(there)}
         runs[PREDICT, None] = lambda: predict(
             root, [Path(folder) / "images"], Path(folder) / "maps", overwrite=True, device=str(device), progress="none"
         )
         memory = {}
-        for key, each_run in runs.items():
+        for key, run in runs.items():
             with PeakMemory(device) as seen:
-                each_run()  # the first time: a GPU keeps what it has recorded then
+                run()  # the first time: a GPU keeps what it has recorded then
             memory[key] = {"process": seen.process, "gpu": seen.gpu}
-        seconds = in_turn(runs, turns, device, _WARM_UP - 1)
+        seconds = in_turn(runs, turns, device, _WARM_UP)
         each = {key: [value / counts[key] for value in values] for key, values in seconds.items()}
         rows = []
         for (what, batch), values in each.items():
@@ -147,11 +148,11 @@ def measure(
     return {"rows": rows, "operations": count_operations(width, num_res_blocks, side)["generator"]}
 
 
-def make_bundle(root: Path, width: int, num_res_blocks: int) -> Path:
-    """A bundle of a width, with random weights."""
+def make_bundle(root: Path, width: int, num_res_blocks: int, patch_grid: int = 2) -> Path:
+    """A bundle with a network of a size, and random weights."""
     torch.manual_seed(0)
-    weights = SAGANGenerator(base_channels=width, num_res_blocks=num_res_blocks).state_dict()
-    derive_bundle(BUNDLE, root, {"base_channels": width, "num_res_blocks": num_res_blocks}, {}, weights)
+    sizes = {"base_channels": width, "num_res_blocks": num_res_blocks, "patch_grid": patch_grid}
+    derive_bundle(BUNDLE, root, sizes, {}, SAGANGenerator(**sizes).state_dict())
     return root
 
 
@@ -161,37 +162,9 @@ def write_pictures(folder: Path, pictures: list[Image.Image], count: int) -> Non
         pictures[number % len(pictures)].save(folder / f"{number:05d}.png")
 
 
-def bundle_scores(
-    root: Path, device: torch.device, images: torch.Tensor, batch: int, **overrides: Any
-) -> Callable[[], torch.Tensor]:
-    """What gives the published scores of images (N, 1, rows, columns) by the bundle's network and inferer."""
-    settings = {"device": device, "inferer#batch_size": batch, "image_size": list(images.shape[2:]), **overrides}
-    parser = parse_config("inference", root, **settings)
-    network, inferer = parser.get_parsed_content("network"), parser.get_parsed_content("inferer")
-    network.load_state_dict(read_tensors(root / "models" / "model.pt"))
-    network.eval()
-
-    def run() -> torch.Tensor:
-        parts = images.split(batch)
-        return torch.cat([inferer(part, network)["anomaly_map"].flatten(1).mean(1).cpu() for part in parts])
-
-    return run
-
-
-def network_alone(root: Path, device: torch.device, images: torch.Tensor, **overrides: Any) -> Callable[[], object]:
-    """The bundle's network on a batch that lies on the device, as the bundle's inferer runs it."""
-    settings = {"device": device, "inferer#batch_size": len(images), "image_size": list(images.shape[2:]), **overrides}
-    parser = parse_config("inference", root, **settings)
-    network, inferer = parser.get_parsed_content("network").eval(), parser.get_parsed_content("inferer")
-    there = images.to(device)
-    if device.type == "cuda":
-        network = inferer.prepare(network, inferer.amp)
-
-    def run() -> None:
-        with torch.inference_mode():
-            network(there)
-
-    return run
+def score(restorer: Restorer, images: torch.Tensor, batch: int) -> torch.Tensor:
+    """The published scores of images (N, 1, rows, columns): the means of their maps."""
+    return torch.cat([restorer.maps(part).flatten(1).mean(1).cpu() for part in images.split(batch)])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The most memory that something takes, beyond what is taken already."""
+"""The memory that something takes: what it holds, and the most that it needs besides while it runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import TracebackType
 
 import torch
 
-__all__ = ["PeakMemory"]
+__all__ = ["PeakMemory", "held"]
 
 _GIB = 1024**3
 
@@ -47,6 +47,19 @@ class PeakMemory:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
             self.gpu = (torch.cuda.max_memory_allocated(self.device) - self._tensors) / _GIB
+
+
+def held(device: torch.device) -> dict[str, float | None]:
+    """GiB that the process holds now, with nothing kept that is free: ``process`` (Linux; else None) and ``gpu``.
+
+    On the GPU that is what torch has reserved, so memory that a CUDA graph keeps for its replays counts.
+    """
+    gc.collect()
+    gpu = None
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        gpu = torch.cuda.memory_reserved(device) / _GIB
+    return {"process": _forget_peak(), "gpu": gpu}
 
 
 def _forget_peak() -> float | None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from bundle_parts import parse_config, phantom_images
+from bundle_parts import Restorer, phantom_images
 from inference import make_bundle, write_pictures
 from memory import PeakMemory
 from published import as_pictures
@@ -88,15 +88,19 @@ def measure(
     images = IMAGES[device.type] if images is None else images
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        root = make_bundle(Path(folder) / "bundle", width, num_res_blocks)
-        runs = predictions(root, Path(folder), growth["images"], device)
+        bundles = {
+            grid: make_bundle(Path(folder) / f"bundle_{grid}", width, num_res_blocks, grid)
+            for grid in {2, *growth["patch_grid"]}
+        }
+        runs = predictions(bundles[2], Path(folder), growth["images"], device)
         rows += grow("images", runs, {count: count for count in runs}, turns, device)
-        for grows, setting in (("side", None), ("patch_grid", "patch_grid"), ("batch", "inferer#batch_size")):
+        for grows in ("side", "patch_grid", "batch"):
             runs = {}
             for value in growth[grows]:
+                root = bundles[value if grows == "patch_grid" else 2]
                 side = {"side": value, "patch_grid": patched_side}.get(grows, 64)
-                overrides = {} if setting is None else {setting: value}
-                runs[value] = restoration(root, device, some_images(images, side), overrides)
+                at_once = {"inferer#batch_size": value} if grows == "batch" else {}
+                runs[value] = restoration(root, device, some_images(images, side), at_once)
             rows += grow(grows, runs, dict.fromkeys(runs, images), turns, device)
     return rows
 
@@ -144,10 +148,8 @@ def restoration(
     root: Path, device: torch.device, images: torch.Tensor, overrides: Mapping[str, Any]
 ) -> Callable[[], object]:
     """The bundle's inferer on images in memory."""
-    size = list(images.shape[2:])
-    parser = parse_config("inference", root, device=device, image_size=size, **overrides)
-    network, inferer = parser.get_parsed_content("network").eval(), parser.get_parsed_content("inferer")
-    return lambda: inferer(images, network)
+    restorer = Restorer(root, device, list(images.shape[2:]), **overrides)
+    return lambda: restorer.maps(images)
 
 
 if __name__ == "__main__":

@@ -176,14 +176,16 @@ TABLES: dict[str, Callable[[Path], str]] = {
     table.__name__: table for table in (machines, ceilings, training, inference, precision, same_quality, growth)
 }
 
-# What grows, in words, and the power of it that work grows by (None where work stays the same).
+# What grows, in words.
 _GROWS = {
     "images": "images in a folder",
     "side": "side of the images (pixels)",
     "patch_grid": "patches along a side",
     "batch": "images at once",
 }
-_POWER = {"images": 1, "side": 2, "patch_grid": 0, "batch": 0}
+# The power of it that time and memory should grow by.
+_POWERS = {"images": (1, 0), "side": (2, 2), "patch_grid": (0, 0), "batch": (0, 1)}
+_COLOURS = ("#1f6fb4", "#b4461f")
 
 
 def draw_growth(result: Result, path: Path) -> None:
@@ -196,40 +198,50 @@ def draw_growth(result: Result, path: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
-    matplotlib.rcParams["svg.hashsalt"] = "growth"  # the same picture has the same bytes
     from matplotlib import pyplot as plt
-    from matplotlib.ticker import FixedLocator, NullLocator
 
-    is_gpu = result["machine"]["gpu"] is not None
-    style = {"axes.spines.top": False, "axes.spines.right": False, "font.size": 9, "svg.fonttype": "path"}
-    with plt.rc_context(style):
+    style = {"axes.spines.top": False, "axes.spines.right": False, "font.size": 9, "axes.axisbelow": True}
+    # The same picture has the same bytes.
+    with plt.rc_context(style | {"svg.hashsalt": "growth"}):
         figure, panels = plt.subplots(2, len(_GROWS), figsize=(11, 4.8), sharex="col", layout="constrained")
         for (upper, lower), (grows, title) in zip(panels.T, _GROWS.items()):
             rows = _rows(result, grows)
             values = [row["value"] for row in rows]
-            seconds = [row["seconds"] for row in rows]
-            middle = [each["median"] for each in seconds]
-            expected = [middle[0] * (value / values[0]) ** _POWER[grows] for value in values]
-            upper.plot(values, expected, "--", color="0.6", linewidth=1, label="proportional to the pixels")
-            ends = [[each["least"] for each in seconds], [each["most"] for each in seconds]]
-            upper.fill_between(values, *ends, color="#1f6fb4", alpha=0.2, linewidth=0)
-            upper.plot(values, middle, "o-", color="#1f6fb4", markersize=4, label="measured")
-            lower.plot(values, [_memory(row) for row in rows], "o-", color="#b4461f", markersize=4)
-            for panel in (upper, lower):
-                panel.set_xscale("log", base=2)
-                panel.grid(axis="y", color="0.9")
-                panel.xaxis.set_major_locator(FixedLocator(values))
-                panel.xaxis.set_minor_locator(NullLocator())
-                panel.xaxis.set_major_formatter("{x:.0f}")
-            upper.set_yscale("log")
-            lower.set_ylim(0, 1.15 * max(_memory(row) for row in rows) or 1)
+            seconds = [[row["seconds"][key] for row in rows] for key in ("median", "least", "most")]
+            upper.fill_between(values, *seconds[1:], color=_COLOURS[0], alpha=0.2, linewidth=0)
+            measured = (seconds[0], [_memory(row) for row in rows])
+            for panel, heights, power, colour in zip((upper, lower), measured, _POWERS[grows], _COLOURS):
+                _draw_curve(panel, values, heights, power, colour)
             lower.set_xlabel(title)
-        panels[0, 0].set_ylabel("seconds")
-        panels[1, 0].set_ylabel("GiB on the GPU" if is_gpu else "GiB of the process")
-        panels[0, 0].legend(frameon=False, fontsize=8)
+        panels[0, 0].set_ylabel("time (s)")
+        panels[1, 0].set_ylabel(f"memory {'on the GPU ' if result['machine']['gpu'] else ''}(GiB)")
+        lines = panels[0, 0].get_lines()[::-1]
+        figure.legend(handles=lines, loc="outside lower center", ncols=2, frameon=False)
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, metadata={"Date": None})
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
         plt.close(figure)
+
+
+def _draw_curve(panel: Any, values: list[int], heights: list[float], power: int, colour: str) -> None:
+    """Heights beside what they would be, were they proportional to a power of the values."""
+    from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator
+
+    expected = [heights[-1] * (value / values[-1]) ** power for value in values]
+    label = "in proportion, or constant"
+    panel.plot(values, expected, "--", color="0.6", linewidth=1, label=label)
+    panel.plot(values, heights, "o-", color=colour, markersize=4, label="measured")
+    panel.set_xscale("log", base=2)
+    panel.xaxis.set_major_locator(FixedLocator(values))
+    panel.xaxis.set_minor_locator(NullLocator())
+    panel.xaxis.set_major_formatter("{x:.0f}")
+    panel.grid(axis="y", color="0.9")
+    if power and min(heights) > 0:
+        panel.set_yscale("log")
+        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.yaxis.set_major_formatter("{x:g}")
+        panel.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        panel.set_ylim(0, 1.3 * max(heights) or 1)
 
 
 def _rows(result: Result, grows: str) -> list[Result]:

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from bundle_parts import BUNDLE, parse_config, training_pairs, write_images
 from ignite.engine import Engine, Events
-from memory import PeakMemory
+from memory import PeakMemory, held
 from published import PublishedTraining, as_pictures, batches_to_train, published_flags, published_generator
 from result_files import parse_arguments, write_result
 from timing import Clock, ratios, spread
@@ -107,21 +107,24 @@ def measure(
 
     Returns:
         The sizes and settings, ``published`` and ``bundle`` with the ``steps_per_second`` (median, least, most), the
-        ``ratio`` of the two turn by turn, and the GiB that each took at most in a block beyond what lay there before.
+        ``ratio`` of the two turn by turn, and the GiB that each holds and takes besides at most.
     """
     with tempfile.TemporaryDirectory() as folder:
         if pairs is None:
             data = write_images(Path(folder) / "data", PICTURES, side)
             pairs = training_pairs(data, [side, side], repeat=PAIRS // PICTURES)
         layers = parse_config("train", image_size=[side, side]).get_parsed_content("critic_layers")
+        pictures = as_pictures(pairs.healthy), as_pictures(pairs.unlabeled)
+        before = held(device)
         torch.manual_seed(0)
         published = PublishedTraining(
             published_generator(width, num_res_blocks).to(device),
             SAGANCritic(base_channels=width, num_layers=layers).to(device),
-            batches_to_train(as_pictures(pairs.healthy), as_pictures(pairs.unlabeled), batch),
+            batches_to_train(*pictures, batch),
             device,
         )
         turn = InTurn(published, block, turns, warm_up, device)
+        turn.hold("published", before)
         sizes = {
             "image_size": [side, side],
             "base_channels": width,
@@ -141,7 +144,7 @@ def measure(
         "side": side,
         "batch": batch,
         "settings": settings,
-        **{name: {"steps_per_second": spread(values), **turn.memory[name]} for name, values in rates.items()},
+        **{name: {"steps_per_second": spread(values), **turn.memory(name)} for name, values in rates.items()},
         "ratio": spread(ratios(turn.theirs, turn.ours)),
     }
 
@@ -159,7 +162,6 @@ class InTurn:
     Attributes:
         ours: seconds for an iteration of the engine, a number a turn.
         theirs: seconds for a step of the other training.
-        memory: GiB beyond what lay there before, ``process`` and ``gpu``, the most of all turns.
     """
 
     def __init__(self, other: PublishedTraining, block: int, turns: int, warm_up: int, device: torch.device) -> None:
@@ -170,42 +172,53 @@ class InTurn:
         self.device = device
         self.ours: list[float] = []
         self.theirs: list[float] = []
-        self.memory: dict[str, dict[str, float | None]] = {}
+        self.seen: dict[str, list[PeakMemory]] = {"bundle": [], "published": []}
+        self.holds: dict[str, dict[str, float | None]] = {"bundle": {}, "published": {}}
 
     def attach(self, engine: Engine) -> None:
         """Attaches to a trainer, after all other handlers."""
         engine.add_event_handler(Events.STARTED, self._begin)
         engine.add_event_handler(Events.ITERATION_COMPLETED(every=self.block), self._take_turns)
 
+    def hold(self, name: str, before: dict[str, float | None]) -> None:
+        """Counts what is held now and was not before as that of one of the two."""
+        now, sums = held(self.device), self.holds[name]
+        for key, value in now.items():
+            sums[key] = None if value is None else (sums.get(key) or 0.0) + value - (before[key] or 0.0)
+        self.held = now
+
+    def memory(self, name: str) -> dict[str, float | None]:
+        """GiB that one of the two holds and, from its second turn on, takes besides: ``process`` and ``gpu``."""
+        return {
+            key: None if value is None else value + max(getattr(seen, key) for seen in self.seen[name][1:])
+            for key, value in self.holds[name].items()
+        }
+
     def _begin(self, engine: Engine) -> None:
-        self.seen = PeakMemory(self.device).__enter__()
+        self.peak = PeakMemory(self.device).__enter__()
         self.clock = Clock(self.device)
 
     def _take_turns(self, engine: Engine) -> None:
-        counts = engine.state.iteration > self.warm_up * self.block
         elapsed = self.clock.read()
-        self.seen.__exit__(None, None, None)
-        with published_flags(), PeakMemory(self.device) as seen:
+        self.peak.__exit__(None, None, None)
+        is_first, counts = not self.seen["bundle"], engine.state.iteration > self.warm_up * self.block
+        if is_first:
+            self.hold("bundle", self.held)
+        with published_flags(), PeakMemory(self.device) as peak:
             clock = Clock(self.device)
             self.other.run(self.block)
             other_elapsed = clock.read()
+        if is_first:
+            self.hold("published", self.held)
+        for name, taken in (("bundle", self.peak), ("published", peak)):
+            self.seen[name].append(taken)
         if counts:
             self.ours.append(elapsed / self.block)
             self.theirs.append(other_elapsed / self.block)
-        # From the beginning: a GPU keeps what it recorded then.
-        self._note("bundle", self.seen)
-        self._note("published", seen)
         if len(self.ours) == self.turns:
             engine.terminate(skip_completed=True)
         else:
             self._begin(engine)
-
-    def _note(self, name: str, seen: PeakMemory) -> None:
-        before = self.memory.get(name, {})
-        for key in ("process", "gpu"):
-            values = [value for value in (before.get(key), getattr(seen, key)) if value is not None]
-            before[key] = max(values) if values else None
-        self.memory[name] = before
 
 
 def train_bundle(folder: Path, pairs: HealthyUnlabeledDataset, turn: InTurn, overrides: dict[str, Any]) -> None:

@@ -69,7 +69,7 @@ def test_ceilings() -> None:
     figures = ceilings.measure(CPU, turns=2, sizes=ceilings.Sizes(64, 2, 8, 16, 2**16))
     assert [row["operation"] for row in figures["arithmetic"]] == ["matrix product", "convolution"]
     assert all(is_spread(row) for row in [*figures["arithmetic"], figures["bytes_per_second"]])
-    # Multiplications and additions, two for each weight and place: 7x7 to 64 channels at 4 patches of 32x32 is the first.
+    # Two operations for each weight of a convolution and place of its output; a copy of the network has the same.
     assert figures["network"]["generator"] == pytest.approx(10.22e9, rel=1e-3)
     assert ceilings.count_operations(8, 2)["generator"] == pytest.approx(0.1277e9, rel=1e-3)
 
