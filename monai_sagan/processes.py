@@ -43,6 +43,7 @@ ResultT = TypeVar("ResultT")
 # How the names begin of what torchrun tells its processes.
 _OF_TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_", "GROUP_", "ROLE_", "MASTER_", "TORCHELASTIC_")
 _POLL = 0.05  # seconds between two looks into the store
+_groups = count()
 _turns = count()  # of those that the first process takes alone, the same number in each process
 
 
@@ -116,7 +117,10 @@ def join(device: torch.device) -> None:
                 "needs one of its own; start as many."
             )
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    rank, world = process_rank()
+    # A store of its own, since a second group would take the first one's addresses for its own.
+    store = dist.PrefixStore(f"group {next(_groups)}", shared_store())
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", store=store, rank=rank, world_size=world)
     idist.sync()
 
 

@@ -24,11 +24,15 @@ class CaseGatherer:
     are. A process that dies takes nothing with it but the cases that it was at, which the next run finds undone.
 
     In a single process this does nothing.
+
+    Args:
+        num_batches: of all processes; where there are fewer than processes, the last ones have nothing to do.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, num_batches: int) -> None:
         self.rank, world = process_rank()
-        self.unread = dict.fromkeys(range(1, world), 0)  # the number of the next message of each process at work
+        # The number of the next message of each process that is at work.
+        self.unread = dict.fromkeys(range(1, min(world, num_batches)), 0)
         self.sent = 0
 
     def attach(self, engine: Engine) -> None:
