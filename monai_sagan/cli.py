@@ -21,7 +21,7 @@ from monai_sagan import __version__
 from monai_sagan.console import ProgressChoice, ProgressOption, fail, show_error
 from monai_sagan.errors import UserError, causes_of, explain
 from monai_sagan.prepare.commands import prepare_app
-from monai_sagan.processes import is_first, say_once
+from monai_sagan.processes import is_first, is_of_lost_process, say_once
 
 app = typer.Typer(
     help="Finds what does not look healthy in a medical image, and shows where. Research use only.",
@@ -418,7 +418,10 @@ def _show(message: str) -> None:
 
 def _sentence(error: BaseException) -> str | None:
     """What to tell a user, or None for an error of this software, which needs its traceback."""
-    is_known = any(isinstance(cause, (UserError, OSError)) for cause in causes_of(error))
+    causes = causes_of(error)
+    if is_of_lost_process(causes[-1]):
+        return "another process ended, and this one with it; mend what it tells, and start again (train with --resume)."
+    is_known = any(isinstance(cause, (UserError, OSError)) for cause in causes)
     return explain(error) if is_known else None
 
 

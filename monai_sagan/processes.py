@@ -27,6 +27,7 @@ __all__ = [
     "alone",
     "first_alone",
     "is_first",
+    "is_of_lost_process",
     "join",
     "joint_statistics",
     "own_device",
@@ -177,6 +178,11 @@ def say_once(sentence: str, say: Callable[[], None]) -> None:
         say()
         store.set(f"{name} said", "")
     return None
+
+
+def is_of_lost_process(error: BaseException) -> bool:
+    """Whether an error only says that another process cannot be reached any more."""
+    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "by peer" in str(error))  # of gloo
 
 
 @lru_cache(maxsize=1)

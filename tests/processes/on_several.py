@@ -6,13 +6,13 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from monai.config import NdarrayOrTensor  # noqa: F401  imported first, as the command does
 
 from monai_sagan import cli, workflows
 from monai_sagan.bundles import derive_bundle, find_bundle, run_bundle
@@ -83,7 +83,7 @@ def train_and_die(data: str, output: str, settings: Mapping[str, Any], epoch: in
 
     def die(self: TrainingCheckpoint, engine: Any) -> None:
         if engine.state.epoch == epoch and not is_first():
-            os.kill(os.getpid(), signal.SIGKILL)
+            kill_oneself(Path(output))
         save(self, engine)
 
     with pytest.MonkeyPatch.context() as patched:
@@ -91,7 +91,7 @@ def train_and_die(data: str, output: str, settings: Mapping[str, Any], epoch: in
         workflows.train(NAME, Path(data), Path(output, "killed"), overrides=settings, progress="none")
 
 
-def resume_and_die(training: list[str], archive: list[str], cases: int) -> None:
+def resume_and_die(training: list[str], archive: list[str], output: str, cases: int) -> None:
     """Goes on with a training, and works on an archive until the second process is killed after some cases."""
     command(training)
     save, saved = SaveResultd.__call__, []
@@ -99,12 +99,18 @@ def resume_and_die(training: list[str], archive: list[str], cases: int) -> None:
     def die(self: SaveResultd, data: Any) -> Any:
         saved.append(save(self, data))
         if len(saved) == cases and not is_first():
-            os.kill(os.getpid(), signal.SIGKILL)
+            kill_oneself(Path(output))
         return saved[-1]
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(SaveResultd, "__call__", die)
         command(archive)
+
+
+def kill_oneself(folder: Path) -> None:
+    """Leaves in a folder when that was."""
+    Path(folder, "killed.txt").write_text(str(time.time()), encoding="utf-8")
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def commands(*all_arguments: list[str]) -> None:
