@@ -20,6 +20,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 
 from monai_sagan.errors import UserError
 from monai_sagan.files import save_tensors, write_whole_folder
+from monai_sagan.processes import process_rank
 
 __all__ = [
     "CALIBRATED_WITH",
@@ -244,6 +245,8 @@ def _is_setting(value: Any) -> bool:
 def run_bundle(root: Path, config: str, **overrides: Any) -> ConfigWorkflow:
     """Runs a bundle's config, as ``python -m monai.bundle run`` does from the bundle's folder.
 
+    Each process that torchrun started runs its part: as the config ``multi_gpu_CONFIG`` changes the one named.
+
     Args:
         root: the bundle's folder.
         config: the name of the config, without ending.
@@ -253,14 +256,20 @@ def run_bundle(root: Path, config: str, **overrides: Any) -> ConfigWorkflow:
         The workflow after its run.
 
     Raises:
-        UserError: if the bundle has no such config.
+        UserError: if the bundle has no such config, or none for several processes where there are some.
     """
-    path = root / "configs" / f"{config}.json"
-    if not path.is_file():
-        raise UserError(f"{path}: the bundle has no such config.")
+    paths = [root / "configs" / f"{config}.json"]
+    if not paths[0].is_file():
+        raise UserError(f"{paths[0]}: the bundle has no such config.")
+    if process_rank()[1] > 1:
+        paths.append(root / "configs" / f"multi_gpu_{config}.json")
+        if not paths[1].is_file():
+            raise UserError(
+                f"{paths[1]}: the bundle has no such config, so this takes one process; leave out torchrun."
+            )
     with _working_directory(root), _quiet():
         workflow = ConfigWorkflow(
-            config_file=str(path),
+            config_file=[str(path) for path in paths],
             meta_file=str(root / _METADATA),
             logging_file=False,
             workflow_type="train" if config == "train" else "inference",

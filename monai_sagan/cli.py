@@ -6,11 +6,12 @@ import itertools
 import json
 import logging
 import os
+import signal
 import sys
 import warnings
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -20,6 +21,7 @@ from monai_sagan import __version__
 from monai_sagan.console import ProgressChoice, ProgressOption, fail, show_error
 from monai_sagan.errors import UserError, causes_of, explain
 from monai_sagan.prepare.commands import prepare_app
+from monai_sagan.processes import is_first, is_of_lost_process, say_once
 
 app = typer.Typer(
     help="Finds what does not look healthy in a medical image, and shows where. Research use only.",
@@ -95,7 +97,7 @@ def train(
     target = output or Path("runs") / Path(bundle).name
     overrides = _parse_settings(settings or [])
     workflows.train(bundle, data, target, overrides=overrides, resume=resume, device=device, progress=progress.value)
-    if progress is not ProgressChoice.json:
+    if is_first() and progress is not ProgressChoice.json:
         typer.echo(f"Trained bundle: {target}")
 
 
@@ -194,6 +196,8 @@ def predict(
         device=device,
         progress=progress.value,
     )
+    if counts is None:
+        return
     total = sum(counts.values())
     if counts["num_failed"] < total and progress is not ProgressChoice.json:
         skipped = f" ({counts['num_skipped']} were there already)" if counts["num_skipped"] else ""
@@ -385,6 +389,7 @@ def _with_interval(value: dict[str, float]) -> str:
 
 def main() -> None:
     """Runs the command; a user's mistake ends it with one sentence and exit code 1."""
+    signal.signal(signal.SIGTERM, _end)
     if not os.environ.get("MONAI_SAGAN_DEBUG"):
         warnings.filterwarnings("ignore")  # they speak to developers, as log messages do
         logging.disable(logging.WARNING)
@@ -394,17 +399,29 @@ def main() -> None:
         message = _sentence(error)
         if message is None or os.environ.get("MONAI_SAGAN_DEBUG"):
             raise
-        if _wants_json(sys.argv):
-            print(json.dumps({"event": "error", "message": message}), flush=True)
-        show_error(message)
+        say_once(message, lambda: _show(message))
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
+def _end(number: int, frame: object) -> NoReturn:
+    """Ends a run that is told to: what was being written is taken away, and a terminal gets its cursor back."""
+    sys.exit(128 + number)
+
+
+def _show(message: str) -> None:
+    if _wants_json(sys.argv):
+        print(json.dumps({"event": "error", "message": message}), flush=True)
+    show_error(message)
+
+
 def _sentence(error: BaseException) -> str | None:
     """What to tell a user, or None for an error of this software, which needs its traceback."""
-    is_known = any(isinstance(cause, (UserError, OSError)) for cause in causes_of(error))
+    causes = causes_of(error)
+    if is_of_lost_process(causes[-1]):
+        return "another process ended, and this one with it; mend what it tells, and start again (train with --resume)."
+    is_known = any(isinstance(cause, (UserError, OSError)) for cause in causes)
     return explain(error) if is_known else None
 
 

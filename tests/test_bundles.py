@@ -265,7 +265,7 @@ class TestAsMonaiRunsIt:
             self.start(
                 tmp_path / "two",
                 *("--config_file", "['configs/train.json','configs/multi_gpu_train.json']"),
-                *("--dataset_dir", phantom, "--critic_steps", "4", "--batch_size", "4", "--progress", "json"),
+                *("--dataset_dir", phantom, "--critic_steps", "4", "--batch_size", "8", "--progress", "json"),
                 launcher=launcher,
             )
         )
@@ -277,7 +277,7 @@ class TestAsMonaiRunsIt:
         weights = torch.load(tmp_path / "two" / WEIGHTS, weights_only=True)
         generator_of(tmp_path / "two").load_state_dict(weights)
         state = torch.load(tmp_path / "two" / "models" / "training_state.pt", weights_only=True)
-        # 24 images for two processes with batches of 4: three steps an epoch, and two epochs for four steps.
+        # 24 images in batches of 8, 4 for each of two processes: three steps an epoch, and two epochs for four steps.
         assert state["engine"] == {"iteration": 6, "epoch": 2, "epoch_length": 3, "max_epochs": 2}
         first, second = state["random"]
         assert not torch.equal(first["cpu"], second["cpu"])
@@ -290,4 +290,5 @@ class TestAsMonaiRunsIt:
 
 def test_checks_of_the_model_zoo(tiny_bundle: Path, phantom: Path, check_as_the_model_zoo: Callable[..., str]) -> None:
     passed = check_as_the_model_zoo(tiny_bundle, phantom)
-    assert "[PASS] instantiate train.json+multi_gpu_train.json" in passed
+    for config in ("train", "inference"):
+        assert f"[PASS] instantiate {config}.json+multi_gpu_{config}.json" in passed
