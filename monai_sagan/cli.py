@@ -20,6 +20,7 @@ from monai_sagan import __version__
 from monai_sagan.console import ProgressChoice, ProgressOption, fail, show_error
 from monai_sagan.errors import UserError, causes_of, explain
 from monai_sagan.prepare.commands import prepare_app
+from monai_sagan.startup import quick_imports
 
 app = typer.Typer(
     help="Finds what does not look healthy in a medical image, and shows where. Research use only.",
@@ -63,7 +64,8 @@ def demo(
     progress: ProgressOption = ProgressChoice.bar,
 ) -> None:
     """Go the whole way on a synthetic phantom: train, evaluate on images and volumes, in minutes on two cores."""
-    from monai_sagan.demo import run_demo
+    with quick_imports():
+        from monai_sagan.demo import run_demo
 
     metrics = run_demo(output, device=device, progress=progress.value)
     if progress is ProgressChoice.json:
@@ -90,7 +92,8 @@ def train(
     progress: ProgressOption = ProgressChoice.bar,
 ) -> None:
     """Train a bundle on healthy and unlabelled images; the result is a bundle of its own."""
-    from monai_sagan import workflows
+    with quick_imports():
+        from monai_sagan import workflows
 
     target = output or Path("runs") / Path(bundle).name
     overrides = _parse_settings(settings or [])
@@ -110,8 +113,9 @@ def calibrate(
     progress: ProgressOption = ProgressChoice.bar,
 ) -> None:
     """Give a bundle's scores a scale: p-values and a threshold, by healthy images that were not trained on."""
-    from monai_sagan import workflows
-    from monai_sagan.calibration import describe_calibration
+    with quick_imports():
+        from monai_sagan import workflows
+        from monai_sagan.calibration import describe_calibration
 
     calibration = workflows.calibrate(
         bundle, data, false_positive_rate=false_positive_rate, device=device, progress=progress.value
@@ -130,7 +134,8 @@ def evaluate(
     progress: ProgressOption = ProgressChoice.bar,
 ) -> None:
     """Measure a bundle on labelled test images, and write a page with curves and pictures."""
-    from monai_sagan import workflows
+    with quick_imports():
+        from monai_sagan import workflows
 
     metrics = workflows.evaluate(bundle, data, output, device=device, progress=progress.value)
     if progress is not ProgressChoice.json:
@@ -176,7 +181,8 @@ def predict(
     progress: ProgressOption = ProgressChoice.bar,
 ) -> None:
     """Map the anomalies of images and volumes."""
-    from monai_sagan import workflows
+    with quick_imports():
+        from monai_sagan import workflows
 
     counts = workflows.predict(
         bundle,
@@ -220,8 +226,9 @@ def view(
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Tell the address, and open no browser.")] = False,
 ) -> None:
     """Show a volume and its map in a browser (needs the extra "viewer")."""
-    from monai_sagan.viewer import open_viewer
-    from monai_sagan.viewer.address import check_address
+    with quick_imports():
+        from monai_sagan.viewer import open_viewer
+        from monai_sagan.viewer.address import check_address
 
     check_address(host, port)
     viewer = open_viewer(volume, result)
@@ -252,7 +259,8 @@ def compare(
     progress: ProgressOption = ProgressChoice.bar,
 ) -> None:
     """Train methods of anomaly detection for the same time, and compare them; goes on where it was interrupted."""
-    from monai_sagan.comparison import HEADINGS, compare_detection, detection_rows
+    with quick_imports():
+        from monai_sagan.comparison import HEADINGS, compare_detection, detection_rows
 
     comparison = compare_detection(
         data,
@@ -293,7 +301,8 @@ def compare_attention(
     progress: ProgressOption = ProgressChoice.bar,
 ) -> None:
     """Train networks with and without global attention, and compare them; goes on where it was interrupted."""
-    from monai_sagan.comparison import compare_attention, comparison_rows
+    with quick_imports():
+        from monai_sagan.comparison import compare_attention, comparison_rows
 
     comparison = compare_attention(
         data,
@@ -320,7 +329,8 @@ def import_checkpoint(
     target: Annotated[Path, typer.Argument(help="Folder of the bundle to make.")],
 ) -> None:
     """Make a bundle from weights that the authors of SAGAN published."""
-    from monai_sagan import workflows
+    with quick_imports():
+        from monai_sagan import workflows
 
     workflows.import_checkpoint(checkpoint, target)
     typer.echo(f"Bundle: {target}")
