@@ -40,6 +40,14 @@ class SliceDirection(str, Enum):
     sagittal = "sagittal"
 
 
+class ExportChoice(str, Enum):
+    """What a network can be exported to."""
+
+    onnx = "onnx"
+    torchscript = "torchscript"
+    tensorrt = "tensorrt"
+
+
 # Of a comparison's table, as many as a terminal is wide: method, AUC, its interval, difference and p.
 _SHOWN_COLUMNS = 5
 
@@ -208,6 +216,20 @@ def predict(
         fail(f"{counts['num_failed']} of {total} images could not be used.")
     if counts["num_failed"]:
         raise typer.Exit(1)  # why was said
+
+
+@app.command()
+def export(
+    bundle: BundleArgument,
+    output: Annotated[Path, typer.Option(help="The file to write.")],
+    kind: Annotated[ExportChoice, typer.Option("--format", help="What runs it.")] = ExportChoice.onnx,
+) -> None:
+    """Write a bundle's network to one file for other runtimes, and check it against the network."""
+    with quick_imports():
+        from monai_sagan.export import export_network
+
+    error = export_network(bundle, output, kind.value)
+    typer.echo(f"{output}: differs from the network by {error:.1e} at most.")
 
 
 @app.command()
