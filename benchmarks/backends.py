@@ -155,7 +155,10 @@ BACKENDS: dict[str, Callable[[nn.Module], Run | None]] = {
 def make_table(runs: list[dict[str, object]]) -> str:
     """Medians in milliseconds, as Markdown; seconds until the first result at the largest batch."""
     heads = " | ".join(f"{count} patches" for count in PATCHES)
-    lines = [f"| network | backend | {heads} | ready after (s) | error |", "| --- | --- |" + " --- |" * (len(PATCHES) + 2)]
+    lines = [
+        f"| network | backend | {heads} | ready after (s) | error |",
+        "| --- | --- |" + " --- |" * (len(PATCHES) + 2),
+    ]
     for network, backend in dict.fromkeys((run["network"], run["backend"]) for run in runs):
         same = [run for run in runs if (run["network"], run["backend"]) == (network, backend)]
         times = " | ".join(f"{1e3 * statistics.median(run['seconds_image']):.1f}" for run in same)  # type: ignore[type-var]

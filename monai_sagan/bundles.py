@@ -140,15 +140,20 @@ def weights_sha256(bundle_root: str | Path) -> str | None:
     files = [Path(bundle_root) / name for name in (WEIGHTS, CONTRAST, FAMILIARITY)]
     if not files[0].is_file():
         return None
-    present = [file.resolve() for file in files if file.is_file()]
-    return _sha256(tuple((file, file.stat().st_mtime_ns, file.stat().st_size) for file in present))
+    return _sha256(tuple(_state(file) for file in files if file.is_file()))
+
+
+def _state(file: Path) -> tuple[Path, int, int, int]:
+    """A file, and what of it changes with its contents."""
+    state = file.stat()
+    return file.resolve(), state.st_ino, state.st_mtime_ns, state.st_size
 
 
 @lru_cache
-def _sha256(files: tuple[tuple[Path, int, int], ...]) -> str:
-    """The digest of files together; time and size tell whether one was read before, for they are large."""
+def _sha256(files: tuple[tuple[Path, int, int, int], ...]) -> str:
+    """The digest of files together; kept, because a config asks for it several times and weights are large."""
     digest = hashlib.sha256()
-    for file, _, _ in files:
+    for file, *_ in files:
         digest.update(file.read_bytes())
     return digest.hexdigest()
 

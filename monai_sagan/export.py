@@ -99,21 +99,19 @@ def _write_onnx(network: torch.nn.Module, shape: list[int], path: Path) -> _Netw
 
 def _write_torchscript(network: torch.nn.Module, shape: list[int], path: Path) -> _Network:
     convert_to_torchscript(network, filename_or_obj=str(path))
-    return torch.jit.load(str(path))  # type: ignore[no-untyped-call]
+    return torch.jit.load(str(path))
 
 
 def _write_tensorrt(network: torch.nn.Module, shape: list[int], path: Path) -> _Network:
     engine = convert_to_trt(network, "fp32", [1, *shape], dynamic_batchsize=_TENSORRT_BATCHES, use_onnx=True)
     torch.jit.save(engine, str(path))
-    return torch.jit.load(str(path))  # type: ignore[no-untyped-call]
+    return torch.jit.load(str(path))
 
 
 _WRITERS = {"onnx": _write_onnx, "torchscript": _write_torchscript, "tensorrt": _write_tensorrt}
 
 
-def _difference(
-    run: _Network, network: torch.nn.Module, shape: list[int], count: int, device: torch.device
-) -> float:
+def _difference(run: _Network, network: torch.nn.Module, shape: list[int], count: int, device: torch.device) -> float:
     images = torch.rand(count, *shape, generator=torch.Generator().manual_seed(count)).to(device) * 2 - 1
     with torch.inference_mode():
         expected = network(images)
