@@ -23,8 +23,8 @@ from monai_sagan.bundles import (
     find_bundle,
     require_weights,
     run_bundle,
-    weights_sha256,
     shipped_bundles,
+    weights_sha256,
 )
 from monai_sagan.errors import UserError, explain
 from monai_sagan.files import save_tensors
