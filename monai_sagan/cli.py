@@ -22,6 +22,7 @@ from monai_sagan.console import ProgressChoice, ProgressOption, fail, show_error
 from monai_sagan.errors import UserError, causes_of, explain
 from monai_sagan.prepare.commands import prepare_app
 from monai_sagan.processes import is_first, is_of_lost_process, say_once
+from monai_sagan.startup import quick_imports
 
 app = typer.Typer(
     help="Finds what does not look healthy in a medical image, and shows where. Research use only.",
@@ -39,6 +40,14 @@ class SliceDirection(str, Enum):
     axial = "axial"
     coronal = "coronal"
     sagittal = "sagittal"
+
+
+class ExportChoice(str, Enum):
+    """What a network can be exported to."""
+
+    onnx = "onnx"
+    torchscript = "torchscript"
+    tensorrt = "tensorrt"
 
 
 # Of a comparison's table, as many as a terminal is wide: method, AUC, its interval, difference and p.
@@ -65,7 +74,8 @@ def demo(
     progress: ProgressOption = ProgressChoice.bar,
 ) -> None:
     """Go the whole way on a synthetic phantom: train, evaluate on images and volumes, in minutes on two cores."""
-    from monai_sagan.demo import run_demo
+    with quick_imports():
+        from monai_sagan.demo import run_demo
 
     metrics = run_demo(output, device=device, progress=progress.value)
     if progress is ProgressChoice.json:
@@ -92,7 +102,8 @@ def train(
     progress: ProgressOption = ProgressChoice.bar,
 ) -> None:
     """Train a bundle on healthy and unlabelled images; the result is a bundle of its own."""
-    from monai_sagan import workflows
+    with quick_imports():
+        from monai_sagan import workflows
 
     target = output or Path("runs") / Path(bundle).name
     overrides = _parse_settings(settings or [])
@@ -112,8 +123,9 @@ def calibrate(
     progress: ProgressOption = ProgressChoice.bar,
 ) -> None:
     """Give a bundle's scores a scale: p-values and a threshold, by healthy images that were not trained on."""
-    from monai_sagan import workflows
-    from monai_sagan.calibration import describe_calibration
+    with quick_imports():
+        from monai_sagan import workflows
+        from monai_sagan.calibration import describe_calibration
 
     calibration = workflows.calibrate(
         bundle, data, false_positive_rate=false_positive_rate, device=device, progress=progress.value
@@ -132,7 +144,8 @@ def evaluate(
     progress: ProgressOption = ProgressChoice.bar,
 ) -> None:
     """Measure a bundle on labelled test images, and write a page with curves and pictures."""
-    from monai_sagan import workflows
+    with quick_imports():
+        from monai_sagan import workflows
 
     metrics = workflows.evaluate(bundle, data, output, device=device, progress=progress.value)
     if progress is not ProgressChoice.json:
@@ -178,7 +191,8 @@ def predict(
     progress: ProgressOption = ProgressChoice.bar,
 ) -> None:
     """Map the anomalies of images and volumes."""
-    from monai_sagan import workflows
+    with quick_imports():
+        from monai_sagan import workflows
 
     counts = workflows.predict(
         bundle,
@@ -209,6 +223,20 @@ def predict(
 
 
 @app.command()
+def export(
+    bundle: BundleArgument,
+    output: Annotated[Path, typer.Option(help="The file to write.")],
+    kind: Annotated[ExportChoice, typer.Option("--format", help="What runs it.")] = ExportChoice.onnx,
+) -> None:
+    """Write a bundle's network to one file for other runtimes, and check it against the network."""
+    with quick_imports():
+        from monai_sagan.export import export_network
+
+    error = export_network(bundle, output, kind.value)
+    typer.echo(f"{output}: differs from the network by {error:.1e} at most.")
+
+
+@app.command()
 def view(
     volume: Annotated[
         Path, typer.Argument(metavar="VOLUME", help="What was predicted from: NIfTI, NRRD, or a picture.")
@@ -224,8 +252,9 @@ def view(
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Tell the address, and open no browser.")] = False,
 ) -> None:
     """Show a volume and its map in a browser (needs the extra "viewer")."""
-    from monai_sagan.viewer import open_viewer
-    from monai_sagan.viewer.address import check_address
+    with quick_imports():
+        from monai_sagan.viewer import open_viewer
+        from monai_sagan.viewer.address import check_address
 
     check_address(host, port)
     viewer = open_viewer(volume, result)
@@ -256,7 +285,8 @@ def compare(
     progress: ProgressOption = ProgressChoice.bar,
 ) -> None:
     """Train methods of anomaly detection for the same time, and compare them; goes on where it was interrupted."""
-    from monai_sagan.comparison import HEADINGS, compare_detection, detection_rows
+    with quick_imports():
+        from monai_sagan.comparison import HEADINGS, compare_detection, detection_rows
 
     comparison = compare_detection(
         data,
@@ -297,7 +327,8 @@ def compare_attention(
     progress: ProgressOption = ProgressChoice.bar,
 ) -> None:
     """Train networks with and without global attention, and compare them; goes on where it was interrupted."""
-    from monai_sagan.comparison import compare_attention, comparison_rows
+    with quick_imports():
+        from monai_sagan.comparison import compare_attention, comparison_rows
 
     comparison = compare_attention(
         data,
@@ -324,7 +355,8 @@ def import_checkpoint(
     target: Annotated[Path, typer.Argument(help="Folder of the bundle to make.")],
 ) -> None:
     """Make a bundle from weights that the authors of SAGAN published."""
-    from monai_sagan import workflows
+    with quick_imports():
+        from monai_sagan import workflows
 
     workflows.import_checkpoint(checkpoint, target)
     typer.echo(f"Bundle: {target}")

@@ -24,8 +24,10 @@ from monai_sagan.bundles import (
     require_weights,
     run_bundle,
     shipped_bundles,
+    weights_sha256,
 )
 from monai_sagan.errors import UserError, explain
+from monai_sagan.files import save_tensors
 from monai_sagan.networks import SAGANGenerator
 
 NAME = "sagan_anomaly_detection"
@@ -82,6 +84,15 @@ class TestDescribe:
             "version": read(tiny_bundle, "metadata")["version"],
             "weights_sha256": hashlib.sha256((tiny_bundle / WEIGHTS).read_bytes()).hexdigest(),
         }
+
+    def test_weights_that_change(self, tmp_path: Path) -> None:
+        (tmp_path / "models").mkdir()
+        digests = set()
+        for contents in (b"first", b"other"):
+            save_tensors({"contents": torch.tensor(list(contents))}, tmp_path / WEIGHTS)
+            digests.add(weights_sha256(tmp_path))
+            assert weights_sha256(tmp_path) == hashlib.sha256((tmp_path / WEIGHTS).read_bytes()).hexdigest()
+        assert len(digests) == 2
 
     def test_without_weights(self, tmp_path: Path) -> None:
         derive_bundle(find_bundle(NAME), tmp_path / "new", {}, {})

@@ -37,7 +37,7 @@ class MixByImage(CriticLoss):
 class AnomalyByImage(RandPseudoAnomaly):
     """Blends each image with its mirror image, in the middle and by a share that it brings itself."""
 
-    def blend(self, images: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
+    def blend(self, images: torch.Tensor, sources: torch.Tensor, weights: Any = None) -> torch.Tensor:
         blended = torch.lerp(images, images.flip(-1), share_of_image(images))
         return torch.cat([images[..., :8, :], blended[..., 8:24, :], images[..., 24:, :]], dim=-2)
 
