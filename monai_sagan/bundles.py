@@ -279,7 +279,8 @@ def run_bundle(root: Path, config: str, **overrides: Any) -> ConfigWorkflow:
         paths.append(root / "configs" / f"multi_gpu_{config}.json")
         if not paths[1].is_file():
             raise UserError(
-                f"{paths[1]}: the bundle has no such config, so this takes one process; leave out torchrun."
+                f"{config}: the bundle {root.name} has no configs/{paths[1].name}, with which several processes could "
+                "do it; start it without torchrun."
             )
     with _working_directory(root), _quiet():
         workflow = ConfigWorkflow(

@@ -207,6 +207,16 @@ def test_an_unknown_config(tiny_bundle: Path) -> None:
         run_bundle(tiny_bundle, "training")
 
 
+def test_what_only_one_process_can_do(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError) as caught:
+        run_bundle(tiny_bundle, "evaluate")
+    assert str(caught.value) == (
+        "evaluate: the bundle tiny has no configs/multi_gpu_evaluate.json, with which several processes could do it; "
+        "start it without torchrun."
+    )
+
+
 def test_the_working_folder_is_what_it_was(tiny_bundle: Path, phantom: Path, tmp_path: Path) -> None:
     before = Path.cwd()
     image = next((phantom / "images").iterdir())

@@ -42,6 +42,17 @@ class AnomalyByImage(RandPseudoAnomaly):
         return torch.cat([images[..., :8, :], blended[..., 8:24, :], images[..., 24:, :]], dim=-2)
 
 
+class GeneratorIn64(SAGANGenerator):
+    """In 64 bits: a gradient is a sum over all pixels of all images, whose order would cost a few 32-bit digits."""
+
+    def __init__(self) -> None:
+        super().__init__(base_channels=2, num_res_blocks=1, patch_grid=2, pass_through=0.0)
+        self.double()
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return super().forward(image.double())
+
+
 def share_of_image(images: torch.Tensor) -> torch.Tensor:
     """A share in [0, 1) for each image that looks like chance, in 64 bits, which the order of sums does not reach."""
     return (images.double().mean(dim=(1, 2, 3), keepdim=True) * 1e3).frac().abs().to(images.dtype)
@@ -52,8 +63,7 @@ def gradients(data: str, root: str, settings: Mapping[str, Any]) -> dict[str, di
     first_alone(lambda: derive_bundle(find_bundle(NAME), Path(root), {**settings, "batch_size": IMAGES}, {}))
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        generator = SAGANGenerator(base_channels=2, num_res_blocks=1, patch_grid=2, pass_through=0.0)
-        critic = SAGANCritic(base_channels=2, num_layers=4)
+        generator, critic = GeneratorIn64(), SAGANCritic(base_channels=2, num_layers=4)
     descent = {"_target_": "torch.optim.SGD", "lr": 1e-3}  # Adam would make a step of every rounding error
     changes = {
         "network_def": generator,
