@@ -23,9 +23,9 @@ ExportFormat = Literal["onnx", "torchscript", "tensorrt"]
 _BATCHES = (1, 3)
 # The least, the most usual and the largest batch of a TensorRT engine.
 _TENSORRT_BATCHES = (1, 16, 64)
-# Other libraries round otherwise and normalisation enlarges that: 1e-5 to 1e-4 of the output was seen. More than this
-# is another network.
-_LARGEST_ERROR = 1e-3
+# Other libraries round otherwise and normalisation enlarges that: 2e-5 of the output was seen. TensorRT computes with
+# the 10 bits of TF32 where the others have 23. More than this is another network.
+_LARGEST_ERRORS = {"onnx": 1e-3, "torchscript": 1e-3, "tensorrt": 5e-2}
 
 _Network = Callable[[torch.Tensor], torch.Tensor]
 
@@ -50,18 +50,18 @@ def export_network(bundle: str | Path, output: Path, kind: ExportFormat = "onnx"
         UserError: if the bundle has no weights, a package is missing, or the file differs from the network.
     """
     _require(kind)
-    root = find_bundle(bundle)
-    network, shape = _load_network(root)
-    device = torch.device("cuda" if kind == "tensorrt" else "cpu")
-    with write_whole(output) as partial:
+    network, shape = _load_network(find_bundle(bundle))
+    images = [torch.rand(count, *shape, generator=torch.Generator().manual_seed(0)) * 2 - 1 for count in _BATCHES]
+    with write_whole(output) as partial, torch.inference_mode():
+        expected = [network(batch) for batch in images]
         run = _WRITERS[kind](network, shape, partial)
-        error = max(_difference(run, network.to(device), shape, count, device) for count in _BATCHES)
-        if not error <= _LARGEST_ERROR:  # NaN is no good either
+        errors = [_difference(run(batch), result) for batch, result in zip(images, expected)]
+        if not all(error <= _LARGEST_ERRORS[kind] for error in errors):  # NaN is no good either
             raise UserError(
-                f"{output}: what the {kind} file computes differs from the network by {error:.1e}, so it was not kept; "
-                "try another format or another version of its runtime."
+                f"{output}: what the {kind} file computes differs from the network by {max(errors):.1e}, so it was not "
+                "kept; try another format or another version of its runtime."
             )
-    return error
+    return max(errors)
 
 
 def _load_network(root: Path) -> tuple[torch.nn.Module, list[int]]:
@@ -73,9 +73,8 @@ def _load_network(root: Path) -> tuple[torch.nn.Module, list[int]]:
         network.load_state_dict(read_tensors(weights))
     except (RuntimeError, TypeError) as error:
         raise UserError(f"{root / WEIGHTS}: these weights do not fit the network of the bundle.") from error
-    image = ConfigParser.load_config_file(str(root / "configs" / "metadata.json"))["network_data_format"]["inputs"][
-        "image"
-    ]
+    metadata = ConfigParser.load_config_file(str(root / "configs" / "metadata.json"))
+    image = metadata["network_data_format"]["inputs"]["image"]
     return network.eval(), [image["num_channels"], *image["spatial_shape"]]
 
 
@@ -105,17 +104,15 @@ def _write_torchscript(network: torch.nn.Module, shape: list[int], path: Path) -
 def _write_tensorrt(network: torch.nn.Module, shape: list[int], path: Path) -> _Network:
     engine = convert_to_trt(network, "fp32", [1, *shape], dynamic_batchsize=_TENSORRT_BATCHES, use_onnx=True)
     torch.jit.save(engine, str(path))
-    return torch.jit.load(str(path))
+    loaded = torch.jit.load(str(path))
+    return lambda images: loaded(images.cuda()).cpu()
 
 
 _WRITERS = {"onnx": _write_onnx, "torchscript": _write_torchscript, "tensorrt": _write_tensorrt}
 
 
-def _difference(run: _Network, network: torch.nn.Module, shape: list[int], count: int, device: torch.device) -> float:
-    images = torch.rand(count, *shape, generator=torch.Generator().manual_seed(count)).to(device) * 2 - 1
-    with torch.inference_mode():
-        expected = network(images)
-        return float((run(images) - expected).abs().max() / expected.abs().max().clamp(min=1.0))
+def _difference(result: torch.Tensor, expected: torch.Tensor) -> float:
+    return float((result - expected).abs().max() / expected.abs().max().clamp(min=1.0))
 
 
 def _require(kind: ExportFormat) -> None:

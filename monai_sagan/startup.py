@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,8 +15,12 @@ def quick_imports() -> Iterator[None]:
     """Keeps Python's garbage collector away from what is imported in the block, until the process ends.
 
     MONAI imports thousands of modules, whose functions and classes are never garbage. Looking through them again and
-    again takes as long as importing them, and once more as long when the process ends.
+    again takes as long as importing them, and once more as long when the process ends. Where MONAI was imported before,
+    nothing is kept: then this process is not the command's own, and what there is may be garbage some day.
     """
+    if "monai" in sys.modules:
+        yield
+        return
     was_on = gc.isenabled()
     gc.disable()
     try:

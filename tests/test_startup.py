@@ -1,8 +1,10 @@
-"""What is imported in a block is kept from Python's garbage collector, and the collector is as it was afterwards."""
+"""What a command imports is kept from Python's garbage collector, and the collector is as it was afterwards."""
 
 from __future__ import annotations
 
 import gc
+import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -10,7 +12,9 @@ from monai_sagan.startup import quick_imports
 
 
 @pytest.fixture(autouse=True)
-def unfreeze() -> object:
+def a_new_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As if nothing had been imported yet."""
+    monkeypatch.delitem(sys.modules, "monai", raising=False)
     yield
     gc.enable()
     gc.unfreeze()
@@ -36,3 +40,11 @@ def test_it_stays_off_where_it_was() -> None:
     with quick_imports():
         pass
     assert not gc.isenabled()
+
+
+def test_nothing_is_kept_in_a_process_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "monai", sys)
+    before = gc.get_freeze_count()
+    with quick_imports():
+        assert gc.isenabled()
+    assert gc.get_freeze_count() == before
