@@ -38,8 +38,8 @@ def seconds_per_step(
     Returns:
         Seconds by the setting that says how many steps there are.
     """
-    settings = method.all_settings(overrides) | method.while_measured
-    settings |= {part.setting: _MEASURED for part in method.parts}
+    steps = {part.setting: _MEASURED for part in method.parts}
+    settings = {**method.all_settings(overrides), **method.while_measured, **steps}
     clock = _Clock()
     shutil.rmtree(folder, ignore_errors=True)
     try:
