@@ -3,12 +3,14 @@
 # make test-slicer  tests of the 3D Slicer code on Slicer's own libraries, each version in an environment of its own
 # make test-viewer  tests of the viewer in a browser, in an environment of its own; needs Chromium
 # make screenshots  the pictures of Slicer module and viewer in docs/images, from runs on the sample volume
+# make benchmark    speed beside the published procedure, to benchmarks/results and docs/results/speed.md; DEVICE=cuda:0
 # make lint         format, style and types
 # make wheel        the package to install elsewhere, in dist/
 
 PYTHON ?= python3
 VENV ?= .venv
 DEMO ?= demo
+DEVICE ?= cpu
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -16,7 +18,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # The stable version and the newest; slicer-core pins vtk, so each has its own environment.
 SLICER_CORES ?= 5.12.4.0 5.13.31053.0
 
-.PHONY: demo test test-slicer test-viewer screenshots screenshots-slicer screenshots-viewer lint wheel clean
+.PHONY: demo test test-slicer test-viewer screenshots screenshots-slicer screenshots-viewer benchmark lint wheel clean
 
 demo: $(VENV)/.installed
 	$(BIN)/monai-sagan demo --output $(DEMO)
@@ -41,6 +43,9 @@ SLICER_NEWEST := $(VENV)-slicer-$(lastword $(SLICER_CORES))
 
 screenshots-slicer: $(VENV)/.installed $(SLICER_NEWEST)/.installed
 	$(SLICER_NEWEST)/bin/python slicer_extension/screenshots.py --python $(VENV) --output docs/images
+
+benchmark: $(VENV)/.installed
+	$(BIN)/python benchmarks/run.py --device $(DEVICE)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check

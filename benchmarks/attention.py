@@ -12,13 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from machine import describe_machine
+from timing import in_turn, ratios
 
 from monai_sagan.losses import AttentionClassificationLoss
 from monai_sagan.networks import GlobalAttentionClassifier, GlobalSpatialAttention, make_backbone
@@ -102,20 +102,12 @@ def compare(steps: dict[Any, Callable[[], None]], repeats: int, device: torch.de
     Returns:
         For each source its ``seconds`` (median) and ``ratios`` to the step without attention of the same turn.
     """
-    seconds: dict[Any, list[float]] = {source: [] for source in steps}
-    for turn in range(repeats + 3):
-        for source, step in steps.items():
-            begin = time.perf_counter()
-            step()
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            if turn >= 3:  # the first ones warm up
-                seconds[source].append(time.perf_counter() - begin)
+    seconds = in_turn(steps, repeats, device, warm_up=3)
     return [
         {
             "source": source or "none",
             "seconds": statistics.median(values),
-            "ratios": sorted(value / plain for value, plain in zip(values, seconds[None])),
+            "ratios": sorted(ratios(values, seconds[None])),
         }
         for source, values in seconds.items()
     ]

@@ -38,8 +38,11 @@ def seconds_per_step(
     Returns:
         Seconds by the setting that says how many steps there are.
     """
-    steps = {part.setting: _MEASURED for part in method.parts}
-    settings = {**method.all_settings(overrides), **method.while_measured, **steps}
+    settings = {
+        **method.all_settings(overrides),
+        **method.while_measured,
+        **{part.setting: _MEASURED for part in method.parts},
+    }
     clock = _Clock()
     shutil.rmtree(folder, ignore_errors=True)
     try:

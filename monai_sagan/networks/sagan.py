@@ -129,15 +129,23 @@ class SAGANGenerator(nn.Module):
         patches = split_patches(image, self.patch_grid)
         places = torch.arange(self.num_patches, device=image.device).repeat(image.shape[0])
         if background is None:
-            return join_patches(self._restore(patches, places), self.patch_grid)
+            return join_patches(self.restore_patches(patches, places), self.patch_grid)
         shown = (patches.flatten(1).amax(dim=1) > background).nonzero()[:, 0]
         restored = patches.clone()
         if shown.shape[0] > 0:
-            restored[shown] = self._restore(patches[shown], places[shown])
+            restored[shown] = self.restore_patches(patches[shown], places[shown])
         return join_patches(restored, self.patch_grid)
 
-    def _restore(self, patches: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-        """Restores patches (N, C, *patch) that lie at certain places (N,) of the grid."""
+    def restore_patches(self, patches: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        """Restores patches, all that :meth:`forward` does but for cutting and joining.
+
+        Args:
+            patches: (N, C, *patch), in [-1, 1].
+            places: (N,), where in the grid each of them lies, the last axis fastest.
+
+        Returns:
+            The restored patches, of the same shape, in (-1, 1).
+        """
         output = self._change(patches, places)
         if self.training and self.pass_through > 0.0:
             kept = torch.bernoulli(torch.full_like(output[:, :1], 1.0 - self.pass_through))

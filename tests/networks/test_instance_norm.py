@@ -53,12 +53,36 @@ def test_its_gradients_are_torchs(affine: bool) -> None:
         torch.testing.assert_close(mine, other, rtol=1e-10, atol=1e-10)
 
 
-def test_few_bits_are_summed_in_32() -> None:
+def test_its_gradient_is_that_of_its_values() -> None:
+    ours, _ = a_pair(affine=True)
+    ours.double()
+    x = images()[:2, :, :3, :4].requires_grad_()
+    assert torch.autograd.gradcheck(ours.by_moments, x)
+
+
+def test_gradients_in_few_bits() -> None:
+    ours, _ = a_pair(affine=True)
+    weights = torch.randn(3, 6, 8, 8, generator=torch.Generator().manual_seed(2))
+    gradients = []
+    for dtype in (torch.float32, torch.bfloat16):
+        ours.zero_grad()
+        x = images(dtype=dtype).requires_grad_()
+        (ours.by_moments(x).float() * weights).sum().backward()
+        assert x.grad.dtype == dtype
+        assert ours.weight.grad.dtype == torch.float32
+        gradients.append([x.grad.float(), ours.weight.grad.clone(), ours.bias.grad.clone()])
+    for exact, rounded in zip(*gradients, strict=True):
+        # Some eight numbers of 8 bits each are multiplied and added on the way.
+        assert (exact - rounded).norm() < 8 * 2**-8 * exact.norm()
+
+
+def test_few_bits() -> None:
     ours, _ = a_pair(affine=False)
     x = images(dtype=torch.bfloat16)
     exact = ours.double()(x.double())
-    # Values up to 15 are halved, 3.5 is taken off and some 4 are left, and each is rounded to 8 bits.
-    assert (ours.by_moments(x).double() - exact).abs().max() < (15 / 2 + 3.5 + 4) * 2**-8
+    # Values up to 15 are halved, 3.5 is taken off and some 4 are left, and each is rounded to 8 bits, as are the two
+    # moments that they are multiplied by.
+    assert (ours.by_moments(x).double() - exact).abs().max() < 2 * (15 / 2 + 3.5 + 4) * 2**-8
     assert ours.by_moments(x).dtype == torch.bfloat16
 
 

@@ -1,0 +1,153 @@
+"""Each script of the benchmark runs to its end, and what it writes holds what it promises."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ceilings
+import inference
+import precision
+import pytest
+import run
+import same_quality
+import scaling
+import torch
+import training
+from memory import PeakMemory
+from timing import in_turn, ratios, spread
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def few_packages(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Machines for benchmarks need not have ITK; determinism, which bundles switch on, ends with the test."""
+    for name in ("itk", "SimpleITK"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with torch.backends.cudnn.flags(enabled=True):
+        yield
+
+
+def written(path: Path) -> dict[str, Any]:
+    result = json.loads(path.read_text(encoding="utf-8"))
+    assert result["machine"]["torch"] == torch.__version__
+    assert result["command"].startswith(f"python benchmarks/{path.stem.rsplit('_', 1)[0]}.py")
+    return result
+
+
+def is_spread(values: dict[str, float]) -> bool:
+    return 0 < values["least"] <= values["median"] <= values["most"]
+
+
+def test_things_run_in_turn() -> None:
+    order: list[str] = []
+    runs = {name: (lambda name=name: order.append(name)) for name in "ab"}
+    seconds = in_turn(runs, turns=3, device=CPU, warm_up=2)
+    assert order == ["a", "b"] * 5
+    assert [len(values) for values in seconds.values()] == [3, 3]
+    assert ratios([4.0, 3.0], [2.0, 1.0]) == [2.0, 3.0]
+    assert spread([3.0, 1.0, 2.0]) == {"median": 2.0, "least": 1.0, "most": 3.0}
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is measured as Linux tells it")
+def test_peak_memory_is_that_of_the_block_alone() -> None:
+    gigabytes = 0.25
+    numbers = int(gigabytes * 1024**3 / 4)
+    kept = torch.ones(2 * numbers)  # more than in the block, and gone before it ends
+    del kept
+    with PeakMemory(CPU) as seen:
+        torch.ones(numbers)
+    assert seen.process == pytest.approx(gigabytes, rel=0.05)
+    assert seen.gpu is None
+
+
+def test_ceilings() -> None:
+    figures = ceilings.measure(CPU, turns=2, sizes=ceilings.Sizes(64, 2, 8, 16, 2**16))
+    assert [row["operation"] for row in figures["arithmetic"]] == ["matrix product", "convolution"]
+    assert all(is_spread(row) for row in [*figures["arithmetic"], figures["bytes_per_second"]])
+    # Two operations for each weight of a convolution and place of its output; a copy of the network has the same.
+    assert figures["network"]["generator"] == pytest.approx(10.22e9, rel=1e-3)
+    assert ceilings.count_operations(8, 2)["generator"] == pytest.approx(0.1277e9, rel=1e-3)
+
+
+def test_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "PAIRS", 32)
+    monkeypatch.setattr(training, "PICTURES", 8)
+    given = ["--width", "2", "--side", "32", "--batch", "4", "--turns", "2", "--block", "2"]
+    training.main([*given, "--settings", "learning_rate=1e-3", "--output", str(tmp_path)])
+    (row,) = written(tmp_path / "training_cpu.json")["rows"]
+    assert row["settings"] == {"learning_rate": 1e-3}
+    assert is_spread(row["ratio"])
+    for name in ("published", "bundle"):
+        assert is_spread(row[name]["steps_per_second"])
+    assert {path.name for path in tmp_path.iterdir()} == {"training_cpu.json"}
+
+
+def test_inference_and_precision(tmp_path: Path) -> None:
+    given = ["--width", "2", "--batches", "2", "--count", "4", "--alone", "2", "--files", "2", "--turns", "2"]
+    inference.main([*given, "--output", str(tmp_path)])
+    rows = written(tmp_path / "inference_cpu.json")["rows"]
+    assert [row["what"] for row in rows] == [
+        "published test",
+        "bundle's inferer and score",
+        "network alone",
+        "monai-sagan predict",
+    ]
+    assert all(is_spread(row["images_per_second"]) and is_spread(row["ratio"]) for row in rows)
+    assert rows[0]["ratio"] == {"median": 1.0, "least": 1.0, "most": 1.0}
+
+    # A processor computes in 32 bits either way.
+    precision.main(["--width", "2", "--trained-steps", "4", "--test", "4", "--output", str(tmp_path)])
+    bundles = written(tmp_path / "precision_cpu.json")["rows"]
+    assert [(row["bundle"], row["difference"]) for row in bundles] == [
+        ("as it ships", 0.0),
+        ("width 2, 4 steps", 0.0),
+    ]
+    assert all(row["auc_32_bits"] == row["auc_bfloat16"] for row in bundles)
+
+
+def test_scaling() -> None:
+    growth = {"images": [1, 3], "side": [32, 64], "patch_grid": [1, 2], "batch": [1, 2]}
+    rows = scaling.measure(CPU, width=2, num_res_blocks=1, turns=1, growth=growth, images=2, patched_side=32)
+    assert [(row["grows"], row["value"]) for row in rows] == [(key, value) for key in growth for value in growth[key]]
+    assert all(is_spread(row["seconds"]) for row in rows)
+
+
+def test_same_quality(tmp_path: Path) -> None:
+    given = ["--width", "2", "--epochs", "1", "--seeds", "2", "--images", "16", "--test", "4"]
+    same_quality.main([*given, "--output", str(tmp_path)])
+    result = written(tmp_path / "same_quality_cpu.json")
+    assert [run["seed"] for run in result["runs"]] == [0, 1]
+    differences = [run["bundle"] - run["published"] for run in result["runs"]]
+    assert result["difference"]["mean"] == pytest.approx(sum(differences) / 2)
+
+
+def test_the_whole_keeps_to_its_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    called: list[list[str]] = []
+
+    def main(argv: Any) -> None:
+        called.append(list(argv))
+
+    main.__module__ = "training"
+    monkeypatch.setitem(
+        run.PLANS,
+        "cpu",
+        [
+            run.Part(main, "--width 2", (3, 9), (1, 2)),
+            run.Part(main, "--slow", (3, 9), (1000, 2000)),
+            run.Part(main, "--whole", None, (None, 5)),
+        ],
+    )
+    given = ["--budget", "500", "--settings", "amp=true", "--output", str(tmp_path)]
+    run.main(given)
+    common = ["--device", "cpu", "--output", str(tmp_path)]
+    assert called == [["--width", "2", "--turns", "3", "--settings", "amp=true", *common]]
+    assert "training: left out, it takes about 1000 s" in capsys.readouterr().out
+    run.main(["--full", *given])
+    assert [argv[0] for argv in called] == ["--width", "--width", "--whole"]
