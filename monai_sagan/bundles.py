@@ -11,15 +11,18 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
+from torch.overrides import TorchFunctionMode
 
 from monai_sagan.errors import UserError
 from monai_sagan.files import save_tensors, write_whole_folder
+from monai_sagan.processes import process_rank
 
 __all__ = [
     "CALIBRATED_WITH",
@@ -138,9 +141,21 @@ def weights_sha256(bundle_root: str | Path) -> str | None:
     files = [Path(bundle_root) / name for name in (WEIGHTS, CONTRAST, FAMILIARITY)]
     if not files[0].is_file():
         return None
+    return _sha256(tuple(_state(file) for file in files if file.is_file()))
+
+
+def _state(file: Path) -> tuple[Path, int, int, int]:
+    """A file, and what of it changes with its contents."""
+    state = file.stat()
+    return file.resolve(), state.st_ino, state.st_mtime_ns, state.st_size
+
+
+@lru_cache
+def _sha256(files: tuple[tuple[Path, int, int, int], ...]) -> str:
+    """The digest of files together; kept, because a config asks for it several times and weights are large."""
     digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.read_bytes() if file.is_file() else b"")
+    for file, *_ in files:
+        digest.update(file.read_bytes())
     return digest.hexdigest()
 
 
@@ -244,6 +259,8 @@ def _is_setting(value: Any) -> bool:
 def run_bundle(root: Path, config: str, **overrides: Any) -> ConfigWorkflow:
     """Runs a bundle's config, as ``python -m monai.bundle run`` does from the bundle's folder.
 
+    Each process that torchrun started runs its part: as the config ``multi_gpu_CONFIG`` changes the one named.
+
     Args:
         root: the bundle's folder.
         config: the name of the config, without ending.
@@ -253,24 +270,42 @@ def run_bundle(root: Path, config: str, **overrides: Any) -> ConfigWorkflow:
         The workflow after its run.
 
     Raises:
-        UserError: if the bundle has no such config.
+        UserError: if the bundle has no such config, or none for several processes where there are some.
     """
-    path = root / "configs" / f"{config}.json"
-    if not path.is_file():
-        raise UserError(f"{path}: the bundle has no such config.")
+    paths = [root / "configs" / f"{config}.json"]
+    if not paths[0].is_file():
+        raise UserError(f"{paths[0]}: the bundle has no such config.")
+    if process_rank()[1] > 1:
+        paths.append(root / "configs" / f"multi_gpu_{config}.json")
+        if not paths[1].is_file():
+            raise UserError(
+                f"{paths[1]}: the bundle has no such config, so this takes one process; leave out torchrun."
+            )
     with _working_directory(root), _quiet():
         workflow = ConfigWorkflow(
-            config_file=str(path),
+            config_file=[str(path) for path in paths],
             meta_file=str(root / _METADATA),
             logging_file=False,
             workflow_type="train" if config == "train" else "inference",
             bundle_root=str(root),
             **overrides,
         )
-        workflow.initialize()
+        with nullcontext() if config == "train" else _NoInitialValues():
+            workflow.initialize()
         workflow.run()
         workflow.finalize()
     return workflow
+
+
+class _NoInitialValues(TorchFunctionMode):
+    """Makes networks without drawing random weights, for those that are loaded right after: a third of a second for the
+    published size."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
 
 
 @contextmanager

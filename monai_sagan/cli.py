@@ -6,11 +6,12 @@ import itertools
 import json
 import logging
 import os
+import signal
 import sys
 import warnings
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -20,6 +21,8 @@ from monai_sagan import __version__
 from monai_sagan.console import ProgressChoice, ProgressOption, fail, show_error
 from monai_sagan.errors import UserError, causes_of, explain
 from monai_sagan.prepare.commands import prepare_app
+from monai_sagan.processes import is_first, is_of_lost_process, say_once
+from monai_sagan.startup import quick_imports
 
 app = typer.Typer(
     help="Finds what does not look healthy in a medical image, and shows where. Research use only.",
@@ -37,6 +40,14 @@ class SliceDirection(str, Enum):
     axial = "axial"
     coronal = "coronal"
     sagittal = "sagittal"
+
+
+class ExportChoice(str, Enum):
+    """What a network can be exported to."""
+
+    onnx = "onnx"
+    torchscript = "torchscript"
+    tensorrt = "tensorrt"
 
 
 # Of a comparison's table, as many as a terminal is wide: method, AUC, its interval, difference and p.
@@ -63,7 +74,8 @@ def demo(
     progress: ProgressOption = ProgressChoice.bar,
 ) -> None:
     """Go the whole way on a synthetic phantom: train, evaluate on images and volumes, in minutes on two cores."""
-    from monai_sagan.demo import run_demo
+    with quick_imports():
+        from monai_sagan.demo import run_demo
 
     metrics = run_demo(output, device=device, progress=progress.value)
     if progress is ProgressChoice.json:
@@ -90,12 +102,13 @@ def train(
     progress: ProgressOption = ProgressChoice.bar,
 ) -> None:
     """Train a bundle on healthy and unlabelled images; the result is a bundle of its own."""
-    from monai_sagan import workflows
+    with quick_imports():
+        from monai_sagan import workflows
 
     target = output or Path("runs") / Path(bundle).name
     overrides = _parse_settings(settings or [])
     workflows.train(bundle, data, target, overrides=overrides, resume=resume, device=device, progress=progress.value)
-    if progress is not ProgressChoice.json:
+    if is_first() and progress is not ProgressChoice.json:
         typer.echo(f"Trained bundle: {target}")
 
 
@@ -110,8 +123,9 @@ def calibrate(
     progress: ProgressOption = ProgressChoice.bar,
 ) -> None:
     """Give a bundle's scores a scale: p-values and a threshold, by healthy images that were not trained on."""
-    from monai_sagan import workflows
-    from monai_sagan.calibration import describe_calibration
+    with quick_imports():
+        from monai_sagan import workflows
+        from monai_sagan.calibration import describe_calibration
 
     calibration = workflows.calibrate(
         bundle, data, false_positive_rate=false_positive_rate, device=device, progress=progress.value
@@ -130,7 +144,8 @@ def evaluate(
     progress: ProgressOption = ProgressChoice.bar,
 ) -> None:
     """Measure a bundle on labelled test images, and write a page with curves and pictures."""
-    from monai_sagan import workflows
+    with quick_imports():
+        from monai_sagan import workflows
 
     metrics = workflows.evaluate(bundle, data, output, device=device, progress=progress.value)
     if progress is not ProgressChoice.json:
@@ -176,7 +191,8 @@ def predict(
     progress: ProgressOption = ProgressChoice.bar,
 ) -> None:
     """Map the anomalies of images and volumes."""
-    from monai_sagan import workflows
+    with quick_imports():
+        from monai_sagan import workflows
 
     counts = workflows.predict(
         bundle,
@@ -194,6 +210,8 @@ def predict(
         device=device,
         progress=progress.value,
     )
+    if counts is None:
+        return
     total = sum(counts.values())
     if counts["num_failed"] < total and progress is not ProgressChoice.json:
         skipped = f" ({counts['num_skipped']} were there already)" if counts["num_skipped"] else ""
@@ -202,6 +220,20 @@ def predict(
         fail(f"{counts['num_failed']} of {total} images could not be used.")
     if counts["num_failed"]:
         raise typer.Exit(1)  # why was said
+
+
+@app.command()
+def export(
+    bundle: BundleArgument,
+    output: Annotated[Path, typer.Option(help="The file to write.")],
+    kind: Annotated[ExportChoice, typer.Option("--format", help="What runs it.")] = ExportChoice.onnx,
+) -> None:
+    """Write a bundle's network to one file for other runtimes, and check it against the network."""
+    with quick_imports():
+        from monai_sagan.export import export_network
+
+    error = export_network(bundle, output, kind.value)
+    typer.echo(f"{output}: differs from the network by {error:.1e} at most.")
 
 
 @app.command()
@@ -220,8 +252,9 @@ def view(
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Tell the address, and open no browser.")] = False,
 ) -> None:
     """Show a volume and its map in a browser (needs the extra "viewer")."""
-    from monai_sagan.viewer import open_viewer
-    from monai_sagan.viewer.address import check_address
+    with quick_imports():
+        from monai_sagan.viewer import open_viewer
+        from monai_sagan.viewer.address import check_address
 
     check_address(host, port)
     viewer = open_viewer(volume, result)
@@ -252,7 +285,8 @@ def compare(
     progress: ProgressOption = ProgressChoice.bar,
 ) -> None:
     """Train methods of anomaly detection for the same time, and compare them; goes on where it was interrupted."""
-    from monai_sagan.comparison import HEADINGS, compare_detection, detection_rows
+    with quick_imports():
+        from monai_sagan.comparison import HEADINGS, compare_detection, detection_rows
 
     comparison = compare_detection(
         data,
@@ -293,7 +327,8 @@ def compare_attention(
     progress: ProgressOption = ProgressChoice.bar,
 ) -> None:
     """Train networks with and without global attention, and compare them; goes on where it was interrupted."""
-    from monai_sagan.comparison import compare_attention, comparison_rows
+    with quick_imports():
+        from monai_sagan.comparison import compare_attention, comparison_rows
 
     comparison = compare_attention(
         data,
@@ -320,7 +355,8 @@ def import_checkpoint(
     target: Annotated[Path, typer.Argument(help="Folder of the bundle to make.")],
 ) -> None:
     """Make a bundle from weights that the authors of SAGAN published."""
-    from monai_sagan import workflows
+    with quick_imports():
+        from monai_sagan import workflows
 
     workflows.import_checkpoint(checkpoint, target)
     typer.echo(f"Bundle: {target}")
@@ -391,6 +427,7 @@ def _with_interval(value: dict[str, float]) -> str:
 
 def main() -> None:
     """Runs the command; a user's mistake ends it with one sentence and exit code 1."""
+    signal.signal(signal.SIGTERM, _end)
     if not os.environ.get("MONAI_SAGAN_DEBUG"):
         warnings.filterwarnings("ignore")  # they speak to developers, as log messages do
         logging.disable(logging.WARNING)
@@ -400,17 +437,29 @@ def main() -> None:
         message = _sentence(error)
         if message is None or os.environ.get("MONAI_SAGAN_DEBUG"):
             raise
-        if _wants_json(sys.argv):
-            print(json.dumps({"event": "error", "message": message}), flush=True)
-        show_error(message)
+        say_once(message, lambda: _show(message))
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
+def _end(number: int, frame: object) -> NoReturn:
+    """Ends a run that is told to: what was being written is taken away, and a terminal gets its cursor back."""
+    sys.exit(128 + number)
+
+
+def _show(message: str) -> None:
+    if _wants_json(sys.argv):
+        print(json.dumps({"event": "error", "message": message}), flush=True)
+    show_error(message)
+
+
 def _sentence(error: BaseException) -> str | None:
     """What to tell a user, or None for an error of this software, which needs its traceback."""
-    is_known = any(isinstance(cause, (UserError, OSError)) for cause in causes_of(error))
+    causes = causes_of(error)
+    if is_of_lost_process(causes[-1]):
+        return "another process ended, and this one with it; mend what it tells, and start again (train with --resume)."
+    is_known = any(isinstance(cause, (UserError, OSError)) for cause in causes)
     return explain(error) if is_known else None
 
 

@@ -15,6 +15,7 @@ from monai_sagan.data import list_cases, list_classes, read_data_json, read_labe
 from monai_sagan.errors import UserError, causes_of, explain
 from monai_sagan.files import read_tensors
 from monai_sagan.networks import SAGANGenerator, published_generator_size
+from monai_sagan.processes import first_alone, is_first, process_rank
 from monai_sagan.progress import ProgressKind
 
 __all__ = ["calibrate", "evaluate", "import_checkpoint", "predict", "train"]
@@ -34,6 +35,8 @@ def train(
 ) -> Path:
     """Trains a bundle on a data set; the result is a bundle of its own.
 
+    Processes that torchrun started train together, see docs/how-to/several-gpus.md.
+
     Args:
         bundle: the bundle to start from, a folder or the name of one that ships.
         data: a folder in the Med-AD layout; of labelled images, for a classifier.
@@ -49,26 +52,31 @@ def train(
     Raises:
         UserError: if something that the user gave cannot be used.
     """
-    source = find_bundle(bundle)
-    found = _settings_from(data, source)  # before a folder is made
-    settings = {"dataset_dir": str(data.resolve()), "resume": resume, "progress": progress, **_device(device)}
     output = output.resolve()
     going_on = resume and (output / "configs").is_dir()
-    if going_on and overrides:
-        raise UserError(
-            f"{', '.join(overrides)}: settings cannot change when a training is resumed; use another --output."
-        )
-    if not going_on:
-        if output.is_dir() and any(output.iterdir()):
+    settings = {"dataset_dir": str(data.resolve()), "resume": resume, "progress": progress, **_device(device)}
+
+    def prepare() -> None:
+        source = find_bundle(bundle)
+        found = _settings_from(data, source)  # before a folder is made
+        if going_on and overrides:
             raise UserError(
-                f"{output}: exists already and is not empty; add --resume to go on with it, or choose another --output."
+                f"{', '.join(overrides)}: settings cannot change when a training is resumed; use another --output."
             )
-        description = {"data_source": data.resolve().name, "intended_use": _RESEARCH_USE}
-        derive_bundle(source, output, found | dict(overrides or {}), description)
+        if not going_on:
+            if output.is_dir() and any(output.iterdir()):
+                raise UserError(
+                    f"{output}: exists already and is not empty; add --resume to go on with it, or choose another "
+                    "--output."
+                )
+            description = {"data_source": data.resolve().name, "intended_use": _RESEARCH_USE}
+            derive_bundle(source, output, found | dict(overrides or {}), description)
+
+    first_alone(prepare)
     try:
         run_bundle(output, "train", **settings)
     except BaseException as error:
-        if not going_on and not (output / WEIGHTS).is_file():
+        if is_first() and not going_on and not (output / WEIGHTS).is_file():
             shutil.rmtree(output)  # nothing was trained: the same command works again once the error is mended
         causes = causes_of(error)
         if overrides and isinstance(causes[-1], ValueError) and not any(isinstance(c, UserError) for c in causes):
@@ -170,8 +178,10 @@ def predict(
     overwrite: bool = False,
     device: str = "auto",
     progress: ProgressKind = "bar",
-) -> dict[str, int]:
+) -> dict[str, int] | None:
     """Maps the anomalies of images and volumes.
+
+    Processes that torchrun started share them out, see docs/how-to/several-gpus.md.
 
     Args:
         bundle: a folder or the name of a bundle that ships.
@@ -191,7 +201,8 @@ def predict(
         progress: how to tell how far it is.
 
     Returns:
-        ``num_done``, ``num_skipped`` (those that were done before) and ``num_failed``.
+        ``num_done``, ``num_skipped`` (those that were done before) and ``num_failed``, of all processes; None in those
+        but the first.
 
     Raises:
         UserError: if something that the user gave cannot be used; a single bad image only counts as failed.
@@ -201,7 +212,7 @@ def predict(
     workflow = run_bundle(
         root,
         "inference",
-        datalist=list_cases(inputs, series),
+        datalist=first_alone(lambda: list_cases(inputs, series)),
         output_dir=str(output.resolve()),
         output_ext=output_ext,
         keep_patient_data=keep_patient_data,
@@ -217,6 +228,8 @@ def predict(
         ),
         **_device(device),
     )
+    if not is_first():
+        return None
     return {key: workflow.evaluator.state.metrics[key] for key in ("num_done", "num_skipped", "num_failed")}
 
 
@@ -281,6 +294,8 @@ def _device(name: str) -> dict[str, torch.device]:
         raise UserError(f"--device {name}: give auto, cpu or a CUDA device such as cuda:0.") from error
     if device.type not in ("cpu", "cuda"):
         raise UserError(f"--device {name}: give auto, cpu or a CUDA device such as cuda:0.")
+    if device.type == "cuda" and process_rank()[1] > 1:
+        raise UserError(f"--device {name}: with torchrun each process has a GPU of its own; leave it out, or give cpu.")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(
             f"--device {name}: this computer has {torch.cuda.device_count()} CUDA devices; use auto or cpu."

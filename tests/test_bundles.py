@@ -24,8 +24,10 @@ from monai_sagan.bundles import (
     require_weights,
     run_bundle,
     shipped_bundles,
+    weights_sha256,
 )
 from monai_sagan.errors import UserError, explain
+from monai_sagan.files import save_tensors
 from monai_sagan.networks import SAGANGenerator
 
 NAME = "sagan_anomaly_detection"
@@ -82,6 +84,15 @@ class TestDescribe:
             "version": read(tiny_bundle, "metadata")["version"],
             "weights_sha256": hashlib.sha256((tiny_bundle / WEIGHTS).read_bytes()).hexdigest(),
         }
+
+    def test_weights_that_change(self, tmp_path: Path) -> None:
+        (tmp_path / "models").mkdir()
+        digests = set()
+        for contents in (b"first", b"other"):
+            save_tensors({"contents": torch.tensor(list(contents))}, tmp_path / WEIGHTS)
+            digests.add(weights_sha256(tmp_path))
+            assert weights_sha256(tmp_path) == hashlib.sha256((tmp_path / WEIGHTS).read_bytes()).hexdigest()
+        assert len(digests) == 2
 
     def test_without_weights(self, tmp_path: Path) -> None:
         derive_bundle(find_bundle(NAME), tmp_path / "new", {}, {})
@@ -265,7 +276,7 @@ class TestAsMonaiRunsIt:
             self.start(
                 tmp_path / "two",
                 *("--config_file", "['configs/train.json','configs/multi_gpu_train.json']"),
-                *("--dataset_dir", phantom, "--critic_steps", "4", "--batch_size", "4", "--progress", "json"),
+                *("--dataset_dir", phantom, "--critic_steps", "4", "--batch_size", "8", "--progress", "json"),
                 launcher=launcher,
             )
         )
@@ -277,7 +288,7 @@ class TestAsMonaiRunsIt:
         weights = torch.load(tmp_path / "two" / WEIGHTS, weights_only=True)
         generator_of(tmp_path / "two").load_state_dict(weights)
         state = torch.load(tmp_path / "two" / "models" / "training_state.pt", weights_only=True)
-        # 24 images for two processes with batches of 4: three steps an epoch, and two epochs for four steps.
+        # 24 images in batches of 8, 4 for each of two processes: three steps an epoch, and two epochs for four steps.
         assert state["engine"] == {"iteration": 6, "epoch": 2, "epoch_length": 3, "max_epochs": 2}
         first, second = state["random"]
         assert not torch.equal(first["cpu"], second["cpu"])
@@ -290,4 +301,5 @@ class TestAsMonaiRunsIt:
 
 def test_checks_of_the_model_zoo(tiny_bundle: Path, phantom: Path, check_as_the_model_zoo: Callable[..., str]) -> None:
     passed = check_as_the_model_zoo(tiny_bundle, phantom)
-    assert "[PASS] instantiate train.json+multi_gpu_train.json" in passed
+    for config in ("train", "inference"):
+        assert f"[PASS] instantiate {config}.json+multi_gpu_{config}.json" in passed

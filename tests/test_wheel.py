@@ -63,7 +63,7 @@ def test_the_viewer_has_what_it_shares_with_the_slicer_module(installed: Path, t
 def test_a_bundle_is_complete_and_holds_nothing_that_was_made_by_running_it(installed: Path) -> None:
     bundle = installed / "monai_sagan" / "shipped_bundles" / "sagan_anomaly_detection"
     files = {path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file()}
-    names = ("metadata", "train", "multi_gpu_train", "calibrate", "evaluate", "inference")
+    names = ("metadata", "train", "multi_gpu_train", "calibrate", "evaluate", "inference", "multi_gpu_inference")
     configs = {f"configs/{name}.json" for name in names}
     others = {"LICENSE", "configs/logging.conf", "docs/README.md", "docs/data_license.txt"}
     weights = {f"models/{name}.pt" for name in ("model", "contrast", "familiarity")}

@@ -15,12 +15,13 @@ from statistics import fmean
 from typing import Any
 
 from monai_sagan.comparison.table import comparison_table
-from monai_sagan.comparison.trials import keep_settings, own_device, run_share, spread, write_json
+from monai_sagan.comparison.trials import keep_settings, run_share, spread, write_json
 from monai_sagan.data import read_labeled_images
 from monai_sagan.errors import UserError
 from monai_sagan.files import write_whole
 from monai_sagan.metrics import paired_difference
 from monai_sagan.networks.global_spatial_attention import TRAINED_SOURCES, AttentionSource
+from monai_sagan.processes import own_device
 from monai_sagan.progress import ProgressKind
 from monai_sagan.report import draw_mean_weight_maps
 from monai_sagan.workflows import evaluate, train
@@ -114,7 +115,7 @@ def compare_attention(
         )
         for name, seed, attention in itertools.product(backbones, range(num_seeds), ("none", source))
     ]
-    device = own_device(device)
+    device = str(own_device()) if device == "auto" else device
     run_share(trials, lambda trial: _run(trial, data, settings["overrides"], device), progress)
     if not all(trial.is_done for trial in trials):
         return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -11,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from monai_sagan.errors import UserError
+from monai_sagan.processes import alone
 
 __all__ = ["run_child"]
-
-# What torchrun tells its processes: a training that is started by one of them is no part of a distributed one.
-_OF_TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_", "GROUP_", "ROLE_", "MASTER_", "TORCHELASTIC_")
 
 
 def run_child(
@@ -55,9 +52,8 @@ def run_child(
         "progress": "none" if listen is None else "json",
     }
     command = [sys.executable, "-W", "ignore", "-m", "monai_sagan.comparison", json.dumps(request)]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(_OF_TORCHRUN)}
     message = None
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=environment) as child:  # noqa: S603
+    with alone(), subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8") as child:  # noqa: S603
         assert child.stdout is not None  # noqa: S101
         for line in child.stdout:
             if not line.startswith("{"):

@@ -22,11 +22,12 @@ from monai_sagan.comparison.detection_figure import draw_areas
 from monai_sagan.comparison.detection_table import detection_table
 from monai_sagan.comparison.methods import METHODS, Method
 from monai_sagan.comparison.mixtures import make_mixtures, mixture_name
-from monai_sagan.comparison.trials import first_alone, keep_settings, own_device, run_share, spread, write_json
+from monai_sagan.comparison.trials import keep_settings, run_share, spread, write_json
 from monai_sagan.data import load_test_set, load_training_set
 from monai_sagan.errors import UserError
 from monai_sagan.files import write_whole
 from monai_sagan.metrics import delong_auc, delong_difference
+from monai_sagan.processes import first_alone, own_device
 from monai_sagan.progress import ProgressKind
 
 __all__ = ["DEFAULT_METHODS", "compare_detection"]
@@ -129,7 +130,7 @@ def compare_detection(
         "overrides": given,
     }
     sets: dict[float | None, Path] = {None: data}
-    device = own_device(device)
+    device = str(own_device()) if device == "auto" else device
 
     def prepare() -> None:
         keep_settings(output, settings)

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Protocol, TypeVar
 
-import torch
-
 from monai_sagan.errors import UserError
 from monai_sagan.files import write_whole
+from monai_sagan.processes import alone, is_first, share_of
 from monai_sagan.progress import ProgressKind, make_reporter
 
-__all__ = ["Trial", "first_alone", "keep_settings", "own_device", "process_rank", "run_share", "spread", "write_json"]
-
-_LONGEST_WAIT = timedelta(days=1)
+__all__ = ["Trial", "keep_settings", "run_share", "spread", "write_json"]
 
 
 class Trial(Protocol):
@@ -55,31 +50,6 @@ def keep_settings(output: Path, settings: Mapping[str, Any]) -> None:
         raise UserError(f"{output}: holds a comparison of other data or with other settings; choose another --output.")
 
 
-def process_rank() -> tuple[int, int]:
-    """The number of this process among those that torchrun started, and how many there are; (0, 1) without."""
-    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-
-
-def first_alone(work: Callable[[], None]) -> None:
-    """Lets the first of the processes that torchrun started do something, while the others wait for it."""
-    rank, world = process_rank()
-    if world > 1:
-        torch.distributed.init_process_group("gloo", timeout=_LONGEST_WAIT)
-    if rank == 0:
-        work()
-    if world > 1:
-        torch.distributed.barrier()
-        torch.distributed.destroy_process_group()
-
-
-def own_device(device: str) -> str:
-    """The device of this process: with torchrun, "auto" is a GPU of its own."""
-    rank, world = process_rank()
-    if world > 1 and device == "auto" and torch.cuda.is_available():
-        return f"cuda:{int(os.environ.get('LOCAL_RANK', rank)) % torch.cuda.device_count()}"
-    return device
-
-
 def run_share(trials: Sequence[TrialT], run: Callable[[TrialT], None], progress: ProgressKind) -> None:
     """Runs what is not done of this process's trials.
 
@@ -88,15 +58,15 @@ def run_share(trials: Sequence[TrialT], run: Callable[[TrialT], None], progress:
         run: does one.
         progress: how the first process tells how many are done.
     """
-    rank, world = process_rank()
-    share = trials[rank::world]
-    reporter = make_reporter(progress if rank == 0 else "none")
+    share = share_of(trials)
+    reporter = make_reporter(progress if is_first() else "none")
     reporter.start(len(share), "Trainings")
     try:
         for done, trial in enumerate(share):
             reporter.progress(done)
             if not trial.is_done:
-                run(trial)
+                with alone():
+                    run(trial)
         reporter.progress(len(share))
         reporter.done(num_trainings=len(share))
     except BaseException:

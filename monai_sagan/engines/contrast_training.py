@@ -13,7 +13,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import ignite.distributed as idist
 import numpy as np
 import torch
 from sklearn.ensemble import ExtraTreesClassifier
@@ -26,6 +25,7 @@ from monai_sagan.data import HealthyUnlabeledDataset
 from monai_sagan.errors import SettingError, UserError
 from monai_sagan.files import read_tensors, save_tensors
 from monai_sagan.networks import Forest
+from monai_sagan.processes import first_alone
 from monai_sagan.progress import ProgressKind, Reporter, make_reporter
 from monai_sagan.transforms import volume_score
 from monai_sagan.transforms.contrast_ensemble import (
@@ -116,9 +116,7 @@ class ContrastTraining:
             OSError: if the file cannot be written.
             UserError: if the training that should go on was one of other images, or with other settings.
         """
-        if idist.get_rank() == 0:
-            self._run()
-        idist.barrier()
+        first_alone(self._run)
 
     def _run(self) -> None:
         reporter = make_reporter(self.progress)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch.utils.data import DataLoader
 
 from monai_sagan.errors import UserError
+from monai_sagan.processes import process_rank
 
 __all__ = ["require_batches"]
 
@@ -19,6 +20,6 @@ def require_batches(loader: DataLoader) -> DataLoader:
         UserError: if there are fewer images than one batch holds.
     """
     if len(loader) == 0:
-        images, batch = len(loader.dataset), loader.batch_size  # type: ignore[arg-type]
+        images, batch = len(loader.dataset), loader.batch_size * process_rank()[1]  # type: ignore
         raise UserError(f"batch_size: {images} training images do not fill a batch of {batch}; choose a smaller one.")
     return loader

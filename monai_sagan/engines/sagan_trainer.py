@@ -130,7 +130,7 @@ class SAGANTrainer(Trainer):
     def _train_both(
         self, healthy: torch.Tensor, unlabeled: torch.Tensor, weights: torch.Tensor
     ) -> dict[str, torch.Tensor]:
-        pseudo = torch.lerp(healthy, healthy.roll(1, dims=0), weights)
+        pseudo = self.pseudo_anomaly.blend(healthy, healthy.roll(1, dims=0), weights)
         # Every image is normalised by itself, so one pass gives what three would.
         restored = self._restore(torch.cat([unlabeled, healthy, pseudo])).chunk(3)
         return self._step_critic(healthy, restored[0]) | self._step_generator(healthy, *restored)

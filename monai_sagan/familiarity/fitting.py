@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import ignite.distributed as idist
 import numpy as np
 import torch
 
@@ -13,6 +12,7 @@ from monai_sagan.familiarity.facts import FactsRecorderd, KnownFacts
 from monai_sagan.familiarity.held_out import held_out_strangeness
 from monai_sagan.familiarity.likeness import Likeness
 from monai_sagan.familiarity.store import Familiarity, write_familiarity
+from monai_sagan.processes import first_alone
 
 __all__ = ["FamiliarityFitting"]
 
@@ -56,11 +56,11 @@ class FamiliarityFitting:
         Raises:
             OSError: if the file cannot be written.
         """
-        if idist.get_rank() == 0 and not (self.resume and self.path.is_file()):
-            self._run()
-        idist.barrier()
+        first_alone(self._run)
 
     def _run(self) -> None:
+        if self.resume and self.path.is_file():
+            return
         likeness = self._likeness() if self.dataset.healthy.dim() == 4 else None
         write_familiarity(self.path, Familiarity(KnownFacts.of(self.recorder.seen), likeness))
 

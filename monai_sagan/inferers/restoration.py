@@ -13,6 +13,7 @@ from monai.utils import convert_to_dst_type, convert_to_tensor
 
 from monai_sagan.inferers.batches import device_of, with_affine
 from monai_sagan.inferers.fixed_batches import FixedBatches
+from monai_sagan.inferers.precision import gains_by_bfloat16
 from monai_sagan.inferers.recorded_function import RecordedFunction
 from monai_sagan.inferers.transfers import Download, upload
 from monai_sagan.networks import SAGANGenerator
@@ -45,7 +46,8 @@ class RestorationInferer(Inferer):
             restored image is the image there, and the map zero. The network gets it as a keyword argument. None to
             compute everything.
         keep_restored: whether the restored images are given too; without, a volume takes a third less memory.
-        amp: whether CUDA devices compute in bfloat16; others always compute in 32 bits, where it is faster.
+        amp: whether to compute in bfloat16 where that is faster, see
+            :func:`~monai_sagan.inferers.precision.gains_by_bfloat16`; elsewhere it is always 32 bits.
         compile: whether torch compiles the network for a CUDA device; that takes half a minute and a C compiler.
         device: where to compute; by default where the network is.
 
@@ -296,7 +298,7 @@ class _Run:
         self.background = inferer.background if is_volume else None
         self.kwargs = dict(kwargs) if self.background is None else {**kwargs, "background": self.background}
         self.device = device_of(network, images.device) if inferer.device is None else torch.device(inferer.device)
-        self.amp = inferer.amp and self.device.type == "cuda"
+        self.amp = inferer.amp and gains_by_bfloat16(network, self.device)
         self.network = inferer.prepare(network, self.amp) if self.device.type == "cuda" else network
         self.on_progress = inferer.on_progress if is_volume else None
         self.items = len(images)

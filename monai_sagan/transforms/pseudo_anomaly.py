@@ -85,17 +85,18 @@ class RandPseudoAnomaly(RandomizableTransform):
             weights = weights * inside.reshape(len(images), *(-1 if other == axis else 1 for other in range(dims)))
         return weights[:, None]
 
-    def blend(self, images: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
+    def blend(self, images: torch.Tensor, sources: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
         """Blends the chosen squares.
 
         Args:
             images: (N, C, *spatial), one for each choice.
             sources: images of the same shape that the squares are taken from.
+            weights: what :meth:`weights` gives of the images, if it was asked before.
 
         Returns:
             (N, C, *spatial).
         """
-        return torch.lerp(images, sources, self.weights(images))
+        return torch.lerp(images, sources, self.weights(images) if weights is None else weights)
 
     def __call__(  # type: ignore[override]
         self, img: NdarrayOrTensor, source: NdarrayOrTensor, randomize: bool = True

@@ -6,14 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import ignite.distributed as idist
 import pytest
 import torch
 from monai.networks.nets import Classifier
 from sklearn.metrics import roc_auc_score
 
 from monai_sagan.data import HealthyUnlabeledDataset, write_phantom_volumes
-from monai_sagan.engines import ContrastTraining
+from monai_sagan.engines import ContrastTraining, contrast_training
 from monai_sagan.errors import SettingError, UserError
 from monai_sagan.files import read_tensors
 from monai_sagan.networks import ContrastNetwork
@@ -197,8 +196,10 @@ def test_it_tells_how_far_it_is(
 def test_one_process_of_several_trains(
     dataset: HealthyUnlabeledDataset, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(idist, "get_rank", lambda: 1)
+    left_to_the_first: list[Any] = []
+    monkeypatch.setattr(contrast_training, "first_alone", left_to_the_first.append)
     assert contrast(dataset, path) == {}
+    assert len(left_to_the_first) == 1
 
 
 def test_a_bundle_is_trained_with_it(phantom: Path, tiny_settings: dict[str, Any], tmp_path: Path) -> None:
