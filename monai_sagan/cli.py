@@ -396,11 +396,17 @@ def _show_metrics(metrics: dict[str, Any], title: str | None = None) -> None:
     for name, key in (("Pixel average precision", "pixel_average_precision"), ("Dice", "dice")):
         if metrics[key] is not None:
             table.add_row(name, f"{metrics[key]:.3f}")
+    if metrics["peak_inside_share"] is not None:
+        table.add_row("Peaks inside the lesion", _with_interval(metrics["peak_inside_share"]))
     if metrics["at_threshold"] is not None:
         names = (("False positives", "false_positive_rate"), ("Sensitivity", "sensitivity"))
         for name, value in ((name, metrics["at_threshold"][key]) for name, key in names):
             if value is not None:
                 table.add_row(f"{name} at the threshold", _with_interval(value))
+    for what, key in (("with a finding", "with_findings"), ("taken for strangers", "strangers")):
+        for kind, value in (metrics[key] or {}).items():
+            if value is not None:
+                table.add_row(f"{kind.capitalize()} cases {what}", _with_interval(value))
     table.add_row("Test cases", f"{metrics['num_healthy']} healthy, {metrics['num_anomalous']} anomalous")
     Console().print(table)
 

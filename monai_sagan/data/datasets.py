@@ -51,13 +51,7 @@ class HealthyUnlabeledDataset(Dataset):
         num_workers: int = 2,
         progress: ProgressKind = "none",
     ) -> None:
-        reporter = make_reporter(progress)
-        reporter.start(sum(len(data.get(kind, [])) for kind in _KINDS), "Preparing images")
-        prepare = _Preparation(transform, reporter)
-        try:
-            samples = {kind: _samples(data.get(kind, []), prepare, num_workers) for kind in _KINDS}
-        finally:
-            reporter.stop()
+        samples = prepare_samples({kind: data.get(kind, []) for kind in _KINDS}, transform, num_workers, progress)
         self.healthy, self.unlabeled = torch.cat(samples["healthy"]), torch.cat(samples["unlabeled"])
         self.selection = torch.cat(samples["selection"]) if samples["selection"] else self.healthy[:0]
         self.counts = {kind: [len(image) for image in images] for kind, images in samples.items()}
@@ -128,8 +122,27 @@ class LabeledDataset(Dataset):
         return {"image": image, "label": self.labels[index]}
 
 
+def prepare_samples(
+    data: Mapping[str, Sequence[Any]], transform: Callable, num_workers: int, progress: ProgressKind
+) -> dict[str, list[torch.Tensor]]:
+    """The samples of each case of several lists, (N, C, *spatial), by the name of the list.
+
+    Args:
+        data: lists of cases by name.
+        transform: as for :class:`HealthyUnlabeledDataset`.
+        num_workers: threads that prepare.
+        progress: how to tell how far it is.
+    """
+    reporter = make_reporter(progress)
+    reporter.start(sum(map(len, data.values())), "Preparing images")
+    prepare = _Preparation(transform, reporter)
+    try:
+        return {name: _samples(cases, prepare, num_workers) for name, cases in data.items()}
+    finally:
+        reporter.stop()
+
+
 def _samples(cases: Sequence[Any], prepare: Transform, num_workers: int) -> list[torch.Tensor]:
-    """The samples of each case, (N, C, *spatial)."""
     cache = CacheDataset(list(cases), prepare, num_workers=num_workers, progress=False)
     return [cache[index]["image"] for index in range(len(cache))]
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
-from monai_sagan.data.datasets import HealthyUnlabeledDataset
+from monai_sagan.data.datasets import prepare_samples
 from monai_sagan.progress import ProgressKind
 
 __all__ = ["HealthyDataset"]
@@ -34,9 +34,7 @@ class HealthyDataset(Dataset):
         num_workers: int = 2,
         progress: ProgressKind = "none",
     ) -> None:
-        # The pairs' other half is not used, and an image of it is all that has to be there.
-        pairs = HealthyUnlabeledDataset({"healthy": data, "unlabeled": data[:1]}, transform, num_workers, progress)
-        self.images = pairs.healthy
+        self.images = torch.cat(prepare_samples({"healthy": data}, transform, num_workers, progress)["healthy"])
 
     def __len__(self) -> int:
         return len(self.images)

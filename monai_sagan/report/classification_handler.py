@@ -84,6 +84,14 @@ class ClassificationReport:
         metrics["warnings"] += [f"Left out: {error}" for error in self.failed]
         engine.state.metrics["evaluation"] = metrics
         weight_map = self._weight_map()
+        # Before the figures, by which others tell that the evaluation is done.
+        picture, numbers = (self.output_dir / f"weight_map.{ending}" for ending in ("png", "npz"))
+        if weight_map is None:
+            for file in (picture, numbers):
+                file.unlink(missing_ok=True)  # that of another model would pass for this one's
+        else:
+            draw_weight_map(weight_map.views(), picture)
+            weight_map.save(numbers)
         write_classification_report(
             self.cases,
             metrics,
@@ -93,13 +101,6 @@ class ClassificationReport:
             split=self.split,
             weight_map=weight_map,
         )
-        picture, numbers = (self.output_dir / f"weight_map.{ending}" for ending in ("png", "npz"))
-        if weight_map is None:
-            for file in (picture, numbers):
-                file.unlink(missing_ok=True)  # that of another model would pass for this one's
-        else:
-            draw_weight_map(weight_map.views(), picture)
-            weight_map.save(numbers)
 
     def _weight_map(self) -> WeightMap | None:
         weights: torch.Tensor | None = self.network.weight_map  # type: ignore[assignment]

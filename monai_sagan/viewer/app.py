@@ -11,7 +11,8 @@ import slicer
 from trame_slicer.core import SlicerApp
 from vtkmodules.vtkCommonCore import vtkLogger, vtkOutputWindow
 
-from monai_sagan.viewer.AnomalyMapLib.results import AnomalyResult, describe, percent
+from monai_sagan.viewer.AnomalyMapLib.description import describe, percent
+from monai_sagan.viewer.AnomalyMapLib.results import AnomalyResult
 from monai_sagan.viewer.AnomalyMapLib.scene import ResultScene
 from monai_sagan.viewer.AnomalyMapLib.slice_scores import POSITION, SCORE, anomalous_slices, present_position
 from monai_sagan.viewer.AnomalyMapLib.volumes import ijk_to_ras, read_volume

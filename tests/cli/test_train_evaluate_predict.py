@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,7 +18,9 @@ from PIL import Image
 
 from monai_sagan import __version__
 from monai_sagan.bundles import WEIGHTS, describe_bundle
+from monai_sagan.cli import _show_metrics
 from monai_sagan.data import phantom_volume
+from monai_sagan.report import EvaluatedCase, evaluation_metrics
 
 NAME = "sagan_anomaly_detection"
 
@@ -106,6 +109,11 @@ class TestEvaluate:
         assert outcome.out.endswith(f"Page: {tmp_path / 'page' / 'report.html'}\n")
         metrics = json.loads((tmp_path / "page" / "metrics.json").read_text())
         assert f"{metrics['auc']['value']:.3f}" in outcome.out
+        told = [[cell.strip() for cell in line.strip("│ ").split("│")] for line in outcome.out.splitlines()]
+        peaks = metrics["peak_inside_share"]
+        interval = f"(95% interval {peaks['low']:.3f} to {peaks['high']:.3f})"
+        assert ["Peaks inside the lesion", f"{peaks['value']:.3f}  {interval}"] in told
+        assert not re.search("finding|strangers", outcome.out)  # the bundle cannot tell
         assert metrics["bundle"] == describe_bundle(tiny_bundle)
         assert metrics["num_failed"] == 0
 
@@ -116,6 +124,20 @@ class TestEvaluate:
         assert (kinds[0], kinds[-1], set(kinds[1:-1])) == ("start", "done", {"progress"})
         # 16 test images, and the 24 healthy training images that tell which values are ordinary.
         assert outcome.events[-1] == {"event": "done", "num_done": 40, "num_skipped": 0, "num_failed": 0}
+
+    def test_what_stands_out_and_what_is_strange(self, capsys: pytest.CaptureFixture) -> None:
+        def case(label: int, num_findings: int, is_stranger: bool) -> EvaluatedCase:
+            nothing = np.zeros((4, 4))
+            return EvaluatedCase(
+                "x", label, 0.5, nothing, nothing, nothing, num_findings=num_findings, is_stranger=is_stranger
+            )
+
+        cases = [case(0, 0, False), case(0, 3, True), case(0, 0, False), case(0, 0, False)]
+        _show_metrics(evaluation_metrics(cases, pixel_threshold=None))
+        told = capsys.readouterr().out
+        assert re.search(r"Healthy cases with a finding +│ 0.250  \(95% interval 0.006 to 0.806\)", told)
+        assert re.search("Healthy cases taken for strangers +│ 0.250", told)
+        assert "Anomalous" not in told  # there is none
 
 
 class TestPredict:

@@ -62,6 +62,18 @@ def report_on(cases, folder, network=None, image_size=SIZE, **settings) -> tuple
     return handler, engine.state.metrics["evaluation"]
 
 
+def test_figures_are_there_once_all_else_is(tmp_path, monkeypatch):
+    """A comparison takes them to mean that the evaluation is done, and reads the map."""
+
+    def fail(self, path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(WeightMap, "save", fail)
+    with pytest.raises(OSError, match="No space left"):
+        report_on([a_case("a", 0), a_case("b", 1)], tmp_path)
+    assert not (tmp_path / "metrics.json").exists()
+
+
 def test_figures_page_and_picture_are_written(tmp_path):
     cases = [a_case("a", 0), a_case("b", 0, found=1), a_case("c", 1), a_case("d", 1)]
     _, metrics = report_on(cases, tmp_path / "out", split="All images.")

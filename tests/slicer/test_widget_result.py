@@ -12,7 +12,7 @@ pytest.importorskip("PySide6")
 import cases
 import scenes
 import slicer
-from AnomalyMapLib.results import describe
+from AnomalyMapLib.description import describe
 from PySide6.QtCore import Qt
 
 CLASSES = [{"name": "normal", "probability": 0.125}, {"name": "glaucoma", "probability": 0.875}]

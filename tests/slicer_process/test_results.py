@@ -1,4 +1,4 @@
-"""A result as its JSON says it."""
+"""A result as its JSON says it, and in words."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from AnomalyMapLib.description import Description, describe, percent
 from AnomalyMapLib.results import (
     AnomalyResult,
     BundleOfResult,
     ClassProbability,
-    Description,
     Finding,
     Peak,
     ResultError,
-    describe,
-    percent,
     read_result,
     result_from_dict,
     result_to_json,

@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from AnomalyMapLib.bundles import shipped_bundles
+from AnomalyMapLib.description import describe
 from AnomalyMapLib.environment import ChildPython, find_library, named_python, own_python
 from AnomalyMapLib.process import PredictProcess, State
-from AnomalyMapLib.results import describe
 
 # Left-handed and oblique, with numbers that single precision would change.
 DIRECTION = (0.8, 0.6, 0.0, 0.6, -0.8, 0.0, 0.0, 0.0, 1.0)

@@ -8,7 +8,8 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from .results import AnomalyResult, Description, ResultError, describe, percent
+from .description import Description, describe, percent
+from .results import AnomalyResult, ResultError
 from .scene import ResultScene
 from .volumes import VolumeError
 from .widget_display import map_of
