@@ -47,7 +47,7 @@ def write_result(name: str, arguments: Namespace, figures: dict[str, Any]) -> Pa
     settings = {key: value for key, value in vars(arguments).items() if key not in ("device", "output", "given")}
     result = {
         "machine": describe_machine(arguments.device),
-        "command": shlex.join(["python", f"benchmarks/{name}.py", *arguments.given]),
+        "command": shlex.join(["python", f"benchmarks/{name}.py", *_without_output(arguments.given)]),
         "settings": settings,
         **figures,
     }
@@ -55,6 +55,15 @@ def write_result(name: str, arguments: Namespace, figures: dict[str, Any]) -> Pa
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return path
+
+
+def _without_output(given: Sequence[str]) -> list[str]:
+    """Arguments without the folder of the result, which concerns nobody else."""
+    return [
+        text
+        for before, text in zip(["", *given], given)
+        if "--output" not in (before, text) and not text.startswith("--output=")
+    ]
 
 
 def read_results(name: str, folder: Path) -> list[dict[str, Any]]:

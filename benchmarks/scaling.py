@@ -93,6 +93,7 @@ def measure(
             for grid in {2, *growth["patch_grid"]}
         }
         runs = predictions(bundles[2], Path(folder), growth["images"], device)
+        next(iter(runs.values()))()  # libraries that are loaded on the way are no part of any folder's memory
         rows += grow("images", runs, {count: count for count in runs}, turns, device)
         for grows in ("side", "patch_grid", "batch"):
             runs = {}

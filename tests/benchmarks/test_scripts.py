@@ -35,7 +35,8 @@ def few_packages(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def written(path: Path) -> dict[str, Any]:
     result = json.loads(path.read_text(encoding="utf-8"))
     assert result["machine"]["torch"] == torch.__version__
-    assert result["command"].startswith(f"python benchmarks/{path.stem.rsplit('_', 1)[0]}.py")
+    assert result["command"].startswith(f"python benchmarks/{path.stem.rsplit('_', 1)[0]}.py --width 2 ")
+    assert str(path.parent) not in result["command"]  # folders of this machine are nobody's business
     return result
 
 
