@@ -14,7 +14,7 @@ import tempfile
 from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import islice
+from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +106,8 @@ def measure(
         write_pictures(Path(folder) / "images", as_pictures(images), files)
 
         published = published_generator(width, num_res_blocks).to(device)
-        # One pass over more images than all turns take: a loader's start is no part of a test's time.
-        tested = iter(images_to_test(pictures * (turns + _WARM_UP + 2)))
+        # A pass over more images than all turns take: a loader's start is no part of a test's time.
+        tested = chain.from_iterable(repeat(images_to_test(pictures * (turns + _WARM_UP + 2))))
         runs: dict[tuple[str, int | None], Callable[[], object]] = {}
         counts = {(PUBLISHED, None): alone, (PREDICT, None): files}
 

@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Runs what the arguments say."""
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--width", type=int, default=8)
-    parser.add_argument("--epochs", type=int, default=72)
+    parser.add_argument("--epochs", type=int, default=48)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--images", type=int, default=128, help="healthy ones to train with, and unlabelled ones")
     parser.add_argument("--test", type=int, default=200, help="test images of each class")
