@@ -16,6 +16,7 @@ from PIL import Image
 
 from monai_sagan.bundles import find_bundle
 from monai_sagan.data import HealthyUnlabeledDataset, phantom_image
+from monai_sagan.inferers.precision import gains_by_bfloat16
 
 __all__ = ["BUNDLE", "Restorer", "parse_config", "phantom_images", "training_pairs", "write_images"]
 
@@ -59,6 +60,7 @@ class Restorer:
 
     Attributes:
         flags: of cuDNN, as the bundle sets them.
+        reduced: whether the inferer computes in bfloat16.
     """
 
     def __init__(self, root: Path, device: torch.device, image_size: list[int], **overrides: Any) -> None:
@@ -70,10 +72,10 @@ class Restorer:
             self.flags = {key: getattr(cudnn, key) for key in ("benchmark", "deterministic", "allow_tf32")}
         self.network = parser.get_parsed_content("network").eval()
         self.inferer = parser.get_parsed_content("inferer")
-        # As the inferer runs it.
-        self.alone = self.network
-        if device.type == "cuda":
-            self.alone = self.inferer.prepare(self.network, self.inferer.amp)
+        self.device = device
+        self.reduced = self.inferer.amp and gains_by_bfloat16(self.network, device)
+        # What the inferer makes of it to run fast on a GPU, with its precision.
+        self.fast = self.inferer.prepare(self.network, self.reduced) if device.type == "cuda" else None
 
     def maps(self, images: torch.Tensor) -> torch.Tensor:
         """Anomaly maps of images (N, 1, rows, columns), by the inferer."""
@@ -83,7 +85,10 @@ class Restorer:
     def restore(self, images: torch.Tensor) -> torch.Tensor:
         """Restorations of images on the device, by the network alone, as the inferer runs it."""
         with torch.backends.cudnn.flags(enabled=True, **self.flags), torch.inference_mode():
-            return self.alone(images)
+            if self.fast is not None:
+                return self.fast(images)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.reduced):
+                return self.network(images)
 
 
 def phantom_images(count: int, side: int, lesion: bool, seed: int = 0) -> list[np.ndarray]:

@@ -41,7 +41,7 @@ SIZES = {"cuda": Sizes(8192, 64, 256, 64, 2 * 1024**3), "cpu": Sizes(2048, 8, 12
 # Name, kind of numbers, whether they may be rounded to TF32.
 PRECISIONS = {
     "cuda": [("float32", torch.float32, False), ("TF32", torch.float32, True), ("bfloat16", torch.bfloat16, True)],
-    "cpu": [("float32", torch.float32, False)],
+    "cpu": [("float32", torch.float32, False), ("bfloat16", torch.bfloat16, False)],
 }
 
 

@@ -95,7 +95,8 @@ def measure(
 
     Returns:
         ``rows``: ``what``, ``batch``, ``images_per_second`` (median, least, most), ``ratio`` to the published test turn
-        by turn, and ``memory``, GiB beyond what lay there before; and ``operations`` of the network for one image.
+        by turn, and ``memory``, GiB beyond what lay there before; ``operations`` of the network for one image; and the
+        ``precision`` that the bundle computes in.
     """
     with tempfile.TemporaryDirectory() as folder:
         root = make_bundle(Path(folder) / "bundle", width, num_res_blocks)
@@ -145,7 +146,8 @@ def measure(
                     "memory": memory[what, batch],
                 }
             )
-    return {"rows": rows, "operations": count_operations(width, num_res_blocks, side)["generator"]}
+    operations = count_operations(width, num_res_blocks, side)["generator"]
+    return {"rows": rows, "operations": operations, "precision": "bfloat16" if restorer.reduced else "float32"}
 
 
 def make_bundle(root: Path, width: int, num_res_blocks: int, patch_grid: int = 2) -> Path:

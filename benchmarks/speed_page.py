@@ -123,6 +123,7 @@ def precision(folder: Path) -> str:
     """Scores in bfloat16."""
     rows = [
         [
+            _where(result),
             row["bundle"],
             f"{row['difference']:.2%}",
             f"{row['auc_32_bits']:.4f}",
@@ -132,7 +133,9 @@ def precision(folder: Path) -> str:
         for result in read_results("precision", folder)
         for row in result["rows"]
     ]
-    return _table(["bundle", "largest difference of a score", "AUC, 32 bits", "AUC, bfloat16", "difference"], rows)
+    return _table(
+        ["machine", "bundle", "largest difference of a score", "AUC, 32 bits", "AUC, bfloat16", "difference"], rows
+    )
 
 
 def same_quality(folder: Path) -> str:
@@ -256,7 +259,7 @@ def _memory(row: Result) -> float:
 
 def _ceiling(folder: Path, result: Result) -> float | None:
     """Operations a second of the matrix product in the precision that the network has there."""
-    wanted = "float32" if result["machine"]["gpu"] is None else "bfloat16"
+    wanted = result.get("precision", "bfloat16")
     for other in read_results("ceilings", folder):
         if other["machine"]["gpu"] == result["machine"]["gpu"]:
             products = [row for row in other["arithmetic"] if row["operation"] == "matrix product"]

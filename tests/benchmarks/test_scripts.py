@@ -68,7 +68,7 @@ def test_peak_memory_is_that_of_the_block_alone() -> None:
 
 def test_ceilings() -> None:
     figures = ceilings.measure(CPU, turns=2, sizes=ceilings.Sizes(64, 2, 8, 16, 2**16))
-    assert [row["operation"] for row in figures["arithmetic"]] == ["matrix product", "convolution"]
+    assert [row["operation"] for row in figures["arithmetic"]] == ["matrix product", "convolution"] * 2
     assert all(is_spread(row) for row in [*figures["arithmetic"], figures["bytes_per_second"]])
     # Two operations for each weight of a convolution and place of its output; a copy of the network has the same.
     assert figures["network"]["generator"] == pytest.approx(10.22e9, rel=1e-3)
@@ -101,14 +101,11 @@ def test_inference_and_precision(tmp_path: Path) -> None:
     assert all(is_spread(row["images_per_second"]) and is_spread(row["ratio"]) for row in rows)
     assert rows[0]["ratio"] == {"median": 1.0, "least": 1.0, "most": 1.0}
 
-    # A processor computes in 32 bits either way.
     precision.main(["--width", "2", "--trained-steps", "4", "--test", "4", "--output", str(tmp_path)])
     bundles = written(tmp_path / "precision_cpu.json")["rows"]
-    assert [(row["bundle"], row["difference"]) for row in bundles] == [
-        ("as it ships", 0.0),
-        ("width 2, 4 steps", 0.0),
-    ]
-    assert all(row["auc_32_bits"] == row["auc_bfloat16"] for row in bundles)
+    assert [row["bundle"] for row in bundles] == ["as it ships", "width 2, 4 steps"]
+    # bfloat16 has eight bits, so a layer rounds by up to 2**-9, and what is restored is a small part of an image.
+    assert all(0 < row["mean"] <= row["difference"] < 0.1 for row in bundles)
 
 
 def test_scaling() -> None:
