@@ -24,7 +24,8 @@ from bundle_parts import BUNDLE, Restorer, phantom_images
 from ceilings import count_operations
 from memory import PeakMemory
 from PIL import Image
-from published import as_pictures, images_to_test, published_flags, published_generator, published_scores
+from published import as_pictures, images_to_test, published_flags, published_scores
+from published_generator import PublishedGenerator
 from result_files import parse_arguments, write_result
 from timing import in_turn, ratios, spread
 
@@ -106,7 +107,7 @@ def measure(
         pictures = as_pictures(images[:alone])
         write_pictures(Path(folder) / "images", as_pictures(images), files)
 
-        published = published_generator(width, num_res_blocks).to(device)
+        published = PublishedGenerator(width, num_res_blocks).to(device)
         # A pass over more images than all turns take: a loader's start is no part of a test's time.
         tested = chain.from_iterable(repeat(images_to_test(pictures * (turns + _WARM_UP + 2))))
         runs: dict[tuple[str, int | None], Callable[[], object]] = {}
@@ -122,7 +123,7 @@ def measure(
             for batch in sizes:
                 restorer = Restorer(root, device, [side, side], **{"inferer#batch_size": batch}, **settings)
                 there = images[:batch].to(device)
-                runs[SCORED + addition, batch] = partial(score, restorer, images, batch)
+                runs[SCORED + addition, batch] = partial(score, restorer, images)
                 runs[NETWORK + addition, batch] = partial(restorer.restore, there)
                 counts |= {(SCORED + addition, batch): count, (NETWORK + addition, batch): len(there)}
         runs[PREDICT, None] = lambda: predict(
@@ -164,9 +165,9 @@ def write_pictures(folder: Path, pictures: list[Image.Image], count: int) -> Non
         pictures[number % len(pictures)].save(folder / f"{number:05d}.png")
 
 
-def score(restorer: Restorer, images: torch.Tensor, batch: int) -> torch.Tensor:
+def score(restorer: Restorer, images: torch.Tensor) -> torch.Tensor:
     """The published scores of images (N, 1, rows, columns): the means of their maps."""
-    return torch.cat([restorer.maps(part).flatten(1).mean(1).cpu() for part in images.split(batch)])
+    return restorer.maps(images).flatten(1).mean(1)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,12 @@ Kept of the authors' code (https://github.com/zzr728/SAGAN), since it decides ho
   read with ``.item()`` in each step.
 - Images are prepared on the host, one by one, in a loader with one worker and pinned memory: from 8-bit images in
   memory to numbers in [-1, 1], and a pseudo anomaly for each healthy image. They are copied to the device in each step.
-- Normalisation with affine parameters keeps running statistics, which nobody uses.
+- Normalisation with affine parameters keeps running statistics, which nobody uses (see published_generator.py).
 - Test: one image at a time, in training mode, without gradients; the difference is copied to the host and averaged
   there.
 
 Left out, in its favour: the mask of each pseudo anomaly, which nobody uses, and the evaluation, images and checkpoints
-of every 1000th step. The networks are this project's, whose results are tested against the published code's.
+of every 1000th step. The critic is this project's; both networks' results are tested against the published code's.
 """
 
 from __future__ import annotations
@@ -25,12 +25,11 @@ from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
-from monai.networks.blocks import Convolution
 from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from monai_sagan.networks import SAGANCritic, SAGANGenerator
+from monai_sagan.networks import SAGANCritic
 
 __all__ = [
     "PublishedTraining",
@@ -38,7 +37,6 @@ __all__ = [
     "batches_to_train",
     "images_to_test",
     "published_flags",
-    "published_generator",
     "published_scores",
 ]
 
@@ -46,17 +44,6 @@ __all__ = [
 def published_flags() -> AbstractContextManager:
     """cuDNN as the authors set it; their other settings are torch's defaults."""
     return torch.backends.cudnn.flags(enabled=True, benchmark=True, deterministic=False, allow_tf32=True)
-
-
-def published_generator(base_channels: int = 64, num_res_blocks: int = 6, patch_grid: int = 2) -> SAGANGenerator:
-    """The generator with torch's own instance normalisation, set as published."""
-    generator = SAGANGenerator(base_channels=base_channels, num_res_blocks=num_res_blocks, patch_grid=patch_grid)
-    for block in generator.modules():
-        if isinstance(block, Convolution) and hasattr(block, "adn"):
-            norm, channels = block.adn.N, block.conv.out_channels
-            affine = norm.weight is not None
-            block.adn.N = nn.InstanceNorm2d(channels, affine=affine, track_running_stats=affine)
-    return generator
 
 
 def as_pictures(images: torch.Tensor) -> list[Image.Image]:
@@ -134,7 +121,7 @@ class PublishedTraining:
 
     def __init__(
         self,
-        generator: SAGANGenerator,
+        generator: nn.Module,
         critic: SAGANCritic,
         loader: DataLoader,
         device: torch.device,
@@ -207,7 +194,7 @@ class PublishedTraining:
             yield from self.loader
 
 
-def published_scores(generator: SAGANGenerator, images: Iterable[torch.Tensor], device: torch.device) -> list[float]:
+def published_scores(generator: nn.Module, images: Iterable[torch.Tensor], device: torch.device) -> list[float]:
     """The scores of test images, one by one.
 
     Args:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from bundle_parts import BUNDLE, phantom_images, training_pairs, write_images
-from published import PublishedTraining, as_pictures, batches_to_train, published_flags, published_generator
+from published import PublishedTraining, as_pictures, batches_to_train, published_flags
 from result_files import parse_arguments, write_result
 from sklearn.metrics import roc_auc_score
 from training import parse_settings
@@ -124,8 +124,8 @@ def train_as_published(
     seed: int,
 ) -> dict[str, torch.Tensor]:
     """The plain loop; the learning rate falls to zero over the second half."""
-    generator, critic = published_generator(width, num_res_blocks), narrow_critic(width)
-    generator.load_state_dict(generator_weights, strict=False)  # it keeps statistics besides
+    generator, critic = SAGANGenerator(base_channels=width, num_res_blocks=num_res_blocks), narrow_critic(width)
+    generator.load_state_dict(generator_weights)
     critic.load_state_dict(critic_weights)
     torch.manual_seed(seed)
     loader = batches_to_train(as_pictures(pairs.healthy), as_pictures(pairs.unlabeled), BATCH, num_workers=0)
@@ -180,7 +180,7 @@ def train_bundle(
 @torch.no_grad()
 def area(generator: SAGANGenerator, weights: dict[str, torch.Tensor], images: torch.Tensor) -> float:
     """The AUC by the published score; the first half of the images is healthy."""
-    generator.load_state_dict({name: weights[name] for name in generator.state_dict()})
+    generator.load_state_dict(weights)
     generator.eval()
     there = images.to(next(generator.parameters()).device)
     scores = torch.cat([(part - generator(part)).abs().flatten(1).mean(1) / 2 for part in there.split(50)])

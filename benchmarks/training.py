@@ -23,7 +23,8 @@ import torch
 from bundle_parts import BUNDLE, parse_config, training_pairs, write_images
 from ignite.engine import Engine, Events
 from memory import PeakMemory, held
-from published import PublishedTraining, as_pictures, batches_to_train, published_flags, published_generator
+from published import PublishedTraining, as_pictures, batches_to_train, published_flags
+from published_generator import PublishedGenerator
 from result_files import parse_arguments, write_result
 from timing import Clock, ratios, spread
 
@@ -118,7 +119,7 @@ def measure(
         before = held(device)
         torch.manual_seed(0)
         published = PublishedTraining(
-            published_generator(width, num_res_blocks).to(device),
+            PublishedGenerator(width, num_res_blocks).to(device),
             SAGANCritic(base_channels=width, num_layers=layers).to(device),
             batches_to_train(*pictures, batch),
             device,
