@@ -1,7 +1,8 @@
 """The processes that torchrun started: who this one is, what is its share, and how they wait for each other.
 
 They talk through the store that torchrun keeps, which needs nobody's answer: a process that died is never waited for
-once torchrun has ended the others. Without torchrun there is one process, and all of this does nothing.
+once torchrun has ended the others. Without torchrun there is one process, and all of this does nothing; PyTorch is
+imported only where it is needed, since the viewer does without.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import count
-from typing import TypeVar, cast
-
-import ignite.distributed as idist
-import torch
-import torch.distributed as dist
-from torch import nn
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from monai_sagan.errors import SettingError, UserError
+
+if TYPE_CHECKING:
+    import torch
+    import torch.distributed as dist
+    from torch import nn
 
 __all__ = [
     "alone",
@@ -30,6 +31,7 @@ __all__ = [
     "is_of_lost_process",
     "join",
     "joint_statistics",
+    "leave",
     "own_device",
     "process_rank",
     "say_once",
@@ -70,6 +72,8 @@ def is_first() -> bool:
 
 def own_device() -> torch.device:
     """The GPU of this process on its computer, where several may share one; without GPUs, the processor."""
+    import torch
+
     if not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", _local_rank() % torch.cuda.device_count())
@@ -111,6 +115,10 @@ def join(device: torch.device) -> None:
     Raises:
         UserError: if there are more processes on this computer than GPUs, which cannot talk then.
     """
+    import ignite.distributed as idist
+    import torch
+    import torch.distributed as dist
+
     if device.type == "cuda":
         if _local_rank() >= torch.cuda.device_count():
             raise UserError(
@@ -125,6 +133,18 @@ def join(device: torch.device) -> None:
     idist.sync()
 
 
+def leave() -> None:
+    """Undoes :func:`join`, when all processes are done with what they had to tell each other.
+
+    A process that ends at once may be killed by gloo: its threads let go of tensors only when they get to Python, which
+    is not there any more then.
+    """
+    import torch.distributed as dist
+
+    dist.barrier()
+    dist.destroy_process_group()
+
+
 def joint_statistics(network: nn.Module, device: torch.device) -> nn.Module:
     """Brings a network to a device, and lets it normalise by the batch of all processes.
 
@@ -134,6 +154,8 @@ def joint_statistics(network: nn.Module, device: torch.device) -> nn.Module:
         network: what it computes alone, and the names of its weights, stay as they are.
         device: of this process.
     """
+    from torch import nn
+
     return (nn.SyncBatchNorm.convert_sync_batchnorm(network) if device.type == "cuda" else network).to(device)
 
 
@@ -166,13 +188,15 @@ def say_once(sentence: str, say: Callable[[], None]) -> None:
     """
     if process_rank()[1] == 1:
         return say()
+    from torch.distributed import DistError
+
     name = hashlib.sha256(sentence.encode()).hexdigest()
     try:
         store = shared_store()
         is_ours = store.add(f"{name} to say", 1) == 1
         if not is_ours:  # torchrun ends all processes when the first one ends, so not before it is said
             _wait_for(f"{name} said")
-    except dist.DistError:  # who kept the store is gone
+    except DistError:  # who kept the store is gone
         return say()
     if is_ours:
         say()
@@ -182,12 +206,18 @@ def say_once(sentence: str, say: Callable[[], None]) -> None:
 
 def is_of_lost_process(error: BaseException) -> bool:
     """Whether an error only says that another process cannot be reached any more."""
+    if process_rank()[1] == 1:
+        return False
+    import torch.distributed as dist
+
     return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "by peer" in str(error))  # of gloo
 
 
 @lru_cache(maxsize=1)
 def shared_store() -> dist.Store:
     """What all processes can read and write; torchrun keeps it, without it the first process."""
+    import torch.distributed as dist
+
     store, _, _ = next(dist.rendezvous("env://"))
     return dist.PrefixStore("monai_sagan", store)
 
