@@ -49,8 +49,8 @@ class SAGANTrainer(Trainer):
         critic_steps_per_generator_step: steps of the critic for each step of the generator.
         inferer: runs the generator.
         train_handlers: handlers to attach.
-        amp: whether the generator computes in bfloat16. The critic, whose gradient penalty
-            needs second derivatives, always computes in 32 bits.
+        amp: whether the generator computes in bfloat16. The critic, whose gradient penalty needs second derivatives,
+            always computes in 32 bits.
         cuda_graphs: whether a CUDA device runs each step as a whole; the optimizers need ``capturable=True``. Not for
             networks that are wrapped for distributed training.
         compile: whether torch compiles the generator, which takes a minute or two at the start.

@@ -79,7 +79,7 @@ class RestorationInferer(Inferer):
         self.amp = amp
         self.compile = compile
         self.device = device
-        self.prepared: tuple[list[int], SAGANGenerator] | None = None
+        self.prepared: tuple[tuple[int, ...], SAGANGenerator] | None = None
         self.on_progress: Callable[[float], None] | None = None
 
     def __call__(
@@ -134,8 +134,9 @@ class RestorationInferer(Inferer):
         """
         if not isinstance(network, SAGANGenerator) or network.training:
             return network
-        weights = [parameter.data_ptr() for parameter in network.parameters()]
-        if self.prepared is None or self.prepared[0] != weights:
+        # A recording finds the weights where they lie, and keeps to its precision.
+        made_of = (amp, *(parameter.data_ptr() for parameter in network.parameters()))
+        if self.prepared is None or self.prepared[0] != made_of:
 
             def restore(patches: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
                 with torch.autocast("cuda", torch.bfloat16, enabled=amp):
@@ -146,7 +147,7 @@ class RestorationInferer(Inferer):
             fast.restore_patches = FixedBatches(  # type: ignore[method-assign]
                 RecordedFunction(compiled), self.batch_size * network.num_patches, only_largest=self.compile
             )
-            self.prepared = weights, fast
+            self.prepared = made_of, fast
         return self.prepared[1]
 
     def _restore_volume(self, volume: torch.Tensor, results: dict[str, torch.Tensor], run: _Run) -> None:
