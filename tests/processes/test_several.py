@@ -24,8 +24,9 @@ from monai_sagan.bundles import WEIGHTS
 STATE = Path("models") / "training_state.pt"
 EPOCHS = 4  # of three steps: 24 images in batches of 8
 CASES = 200
-# The images that a killed run left make other batches, of which the last bits depend.
-ROUNDING = {"rel": 1e-5, "abs": 1e-6}
+# The images that a killed run left make other batches, in which numbers are summed in another order: roundings of 6e-8,
+# which normalisation enlarges to 1e-5 at most (see the generator's own tests).
+ROUNDING = {"rel": 1e-4, "abs": 1e-5}
 KILLED_AFTER = 40  # of the 100 or so that the second process has; half way through a batch of 16
 
 
