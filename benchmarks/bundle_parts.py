@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +11,7 @@ import torch
 from monai.bundle import ConfigParser
 from PIL import Image
 
-from monai_sagan.bundles import find_bundle
+from monai_sagan.bundles import find_bundle, working_directory
 from monai_sagan.data import HealthyUnlabeledDataset, phantom_image
 from monai_sagan.inferers.precision import gains_by_bfloat16
 
@@ -32,21 +29,11 @@ def parse_config(config: str, root: Path = BUNDLE, **overrides: Any) -> ConfigPa
         **overrides: config ids and their values.
     """
     parser = ConfigParser()
-    with _inside(root):  # macros name files from there
+    with working_directory(root):
         parser.read_config(str(root / "configs" / f"{config}.json"))
         parser.update({"bundle_root": str(root), **overrides})
         parser.parse()
     return parser
-
-
-@contextmanager
-def _inside(folder: Path) -> Iterator[None]:
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
 
 
 class Restorer:

@@ -40,6 +40,7 @@ __all__ = [
     "run_bundle",
     "shipped_bundles",
     "weights_sha256",
+    "working_directory",
 ]
 
 WEIGHTS = Path("models") / "model.pt"
@@ -282,7 +283,7 @@ def run_bundle(root: Path, config: str, **overrides: Any) -> ConfigWorkflow:
                 f"{config}: the bundle {root.name} has no configs/{paths[1].name}, with which several processes could "
                 "do it; start it without torchrun."
             )
-    with _working_directory(root), _quiet():
+    with working_directory(root), _quiet():
         workflow = ConfigWorkflow(
             config_file=[str(path) for path in paths],
             meta_file=str(root / _METADATA),
@@ -310,8 +311,12 @@ class _NoInitialValues(TorchFunctionMode):
 
 
 @contextmanager
-def _working_directory(path: Path) -> Iterator[None]:
-    """Macros in a config name files from the bundle's folder (``%configs/inference.json::...``)."""
+def working_directory(path: Path) -> Iterator[None]:
+    """Works from a bundle's folder within: macros in a config name files from there (``%configs/inference.json::...``).
+
+    Args:
+        path: the folder.
+    """
     before = Path.cwd()
     os.chdir(path)
     try:
