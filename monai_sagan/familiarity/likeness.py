@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 
@@ -14,6 +13,9 @@ from monai_sagan.transforms import resize
 
 __all__ = ["Likeness"]
 
+# How much a group of features counts where others count 1. Where a part of the body may lie anywhere, most of what
+# differs between images is where, and texture says what.
+_WEIGHTS = {"texture": 2.0}
 _COPIES = 2  # of each picture, changed harmlessly
 _MOST = 4096  # pictures that are learnt from
 _SIDE = 64  # pixels, at which they are changed
@@ -26,11 +28,11 @@ _SMALLEST = 1e-6  # a spread that counts as none
 class Likeness:
     """Knows pictures by features, and tells how far a picture is from the nearest of them.
 
-    Each group of features (:func:`picture_features`) counts as much as another. Together they are brought to their
-    principal axes, in units of the spread along each; what the axes leave over is one more axis, with as much weight as
-    all others together, since what no picture had is what gives a stranger away. The distance is the mean to the three
-    nearest pictures known, so that a mixture of kinds (planes and sequences of a head) is no difficulty. Pictures are
-    known also as :func:`harmless_changes` makes them, so that those do not count.
+    Each group of features (:func:`picture_features`) counts as much as another, but texture twice. Together they are
+    brought to their principal axes, in units of the spread along each; what the axes leave over is one more axis, with
+    as much weight as all others together, since what no picture had is what gives a stranger away. The distance is the
+    mean to the three nearest pictures known, so that a mixture of kinds (planes and sequences of a head) is no
+    difficulty. Pictures are known also as :func:`harmless_changes` makes them, so that those do not count.
 
     What is not healthy is farther than what is healthy, and still of the kind. So up to a distance that is ordinary all
     are as strange.
@@ -68,8 +70,7 @@ class Likeness:
         changed = [harmless_changes(small, generator) for _ in range(_COPIES)]
         features = picture_features(torch.cat([small, *changed])).double()
         mean = features.mean(dim=0)
-        deviations = [group.square().sum(dim=1).mean().sqrt() for group in _groups(features - mean)]
-        scale = torch.cat([one.clamp_min(_SMALLEST).expand(n) for one, n in zip(deviations, FEATURES.values())])
+        scale = torch.cat([_scale(name, group) for name, group in _groups(features - mean).items()])
         points = (features - mean) / scale
         variances, directions = torch.linalg.eigh(points.T @ points / len(points))
         variances, directions = variances.flip(0).clamp_min(0), directions.flip(1)
@@ -122,5 +123,11 @@ class Likeness:
         return torch.cat([along / self._spread, rest / self._rest], dim=1)
 
 
-def _groups(features: torch.Tensor) -> Any:
-    return features.split(list(FEATURES.values()), dim=1)
+def _groups(features: torch.Tensor) -> dict[str, torch.Tensor]:
+    return dict(zip(FEATURES, features.split(list(FEATURES.values()), dim=1)))
+
+
+def _scale(name: str, group: torch.Tensor) -> torch.Tensor:
+    """What a group (N, F) less its mean is divided by, (F,), so that its variance is as large as it counts."""
+    variance = group.square().sum(dim=1).mean() / _WEIGHTS.get(name, 1.0)
+    return variance.sqrt().clamp_min(_SMALLEST).expand(group.shape[1])

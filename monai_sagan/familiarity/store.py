@@ -13,7 +13,7 @@ from monai_sagan.files import read_tensors, save_tensors
 
 __all__ = ["Familiarity", "read_familiarity", "write_familiarity"]
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)

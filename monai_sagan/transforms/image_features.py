@@ -7,7 +7,7 @@ import math
 import torch
 from torch.nn import functional as F
 
-__all__ = ["image_features"]
+__all__ = ["differences", "image_features"]
 
 _BLOCKS = 16  # a side
 _CELLS = 8  # a side
@@ -43,11 +43,17 @@ def image_features(images: torch.Tensor) -> dict[str, torch.Tensor]:
     }
 
 
+def differences(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Central differences across and down of images (..., rows, columns), in the same shape; 0 at the borders."""
+    across = F.pad(images[..., 2:] - images[..., :-2], (1, 1))
+    down = F.pad(images[..., 2:, :] - images[..., :-2, :], (0, 0, 1, 1))
+    return across, down
+
+
 def _edges(grey: torch.Tensor) -> torch.Tensor:
     spread, mean = torch.std_mean(grey, dim=(2, 3), keepdim=True)
     normal = (grey - mean) / (spread + 1e-3)
-    across = F.pad(normal[..., 2:] - normal[..., :-2], (1, 1))
-    down = F.pad(normal[..., 2:, :] - normal[..., :-2, :], (0, 0, 1, 1))
+    across, down = differences(normal)
     strength = torch.hypot(across, down)
     place = (torch.atan2(down, across) % math.pi) / math.pi * _ORIENTATIONS
     # Shared between the two nearest orientations, so that a slight turn changes little.

@@ -23,6 +23,7 @@ from monai_sagan.familiarity import (
     picture_features,
     read_familiarity,
 )
+from monai_sagan.familiarity.features import FEATURES
 from monai_sagan.transforms import resize
 
 _CALIBRATED_WITH = 59
@@ -139,11 +140,24 @@ def test_there_must_be_one(heads: torch.Tensor) -> None:
         Likeness.fit(heads[:0])
 
 
-def test_the_spectrum_tells_fine_detail_from_coarse() -> None:
+def _texture(pictures: torch.Tensor) -> torch.Tensor:
+    return picture_features(pictures)[:, -FEATURES["texture"] :]
+
+
+def test_texture_tells_fine_detail_from_coarse_and_not_where(heads: torch.Tensor) -> None:
     columns = torch.arange(_SIDE) / _SIDE * 2 * torch.pi
-    waves = torch.stack([(3 * columns).cos(), (18 * columns).cos()])[:, None, None].expand(2, 1, _SIDE, _SIDE)
-    spectra = picture_features(waves)[:, -11:]
-    assert spectra.argmax(dim=1).tolist() == [2, 7]  # 2.5 to 4 and 15 to 20 waves
+    coarse, fine = (_texture((waves * columns).cos().expand(1, 1, _SIDE, _SIDE)) for waves in (2, 12))
+    # Each scale's shares are roots, so they have the length 1; of 1.73 in all, most are in other bins.
+    torch.testing.assert_close(coarse.norm(), torch.tensor(3.0).sqrt())
+    assert (coarse - fine).norm() > 1
+    # The root of a rounding error of 1e-7.
+    for moved in (heads.flip(3), heads.transpose(2, 3)):
+        torch.testing.assert_close(_texture(moved), _texture(heads), atol=5e-4, rtol=0)
+
+
+def test_texture_does_not_change_with_exposure(heads: torch.Tensor) -> None:
+    # But for what is added to the standard deviation, 0.01 beside some 0.3.
+    torch.testing.assert_close(_texture(heads * 0.8 - 0.1), _texture(heads), atol=0.05, rtol=0)
 
 
 def test_harmless_changes_are_drawn_from_the_seed_and_stay_in_range(heads: torch.Tensor) -> None:
