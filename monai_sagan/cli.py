@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from monai_sagan import __version__
 from monai_sagan.console import ProgressChoice, ProgressOption, fail, show_error
@@ -23,6 +21,7 @@ from monai_sagan.errors import UserError, causes_of, explain
 from monai_sagan.prepare.commands import prepare_app
 from monai_sagan.processes import is_first, is_of_lost_process, say_once
 from monai_sagan.startup import quick_imports
+from monai_sagan.tables import show_classification, show_comparison, show_detection
 
 app = typer.Typer(
     help="Finds what does not look healthy in a medical image, and shows where. Research use only.",
@@ -80,9 +79,9 @@ def demo(
     metrics = run_demo(output, device=device, progress=progress.value)
     if progress is ProgressChoice.json:
         return
-    _show_metrics(metrics, "Images")
+    show_detection(metrics, "Images")
     typer.echo(f"Page: {output / 'evaluation' / 'report.html'}")
-    _show_metrics(metrics["volumes"], "Volumes")
+    show_detection(metrics["volumes"], "Volumes")
     typer.echo(f"Page: {output / 'evaluation_volumes' / 'report.html'}")
     typer.echo(f"Map of a volume: {output / 'volume' / 'phantom_lesion_anomaly.nii.gz'}")
     typer.echo(f"Pictures: {output / 'evaluation' / 'examples.png'} and {output / 'volume.png'}")
@@ -150,9 +149,9 @@ def evaluate(
     metrics = workflows.evaluate(bundle, data, output, device=device, progress=progress.value)
     if progress is not ProgressChoice.json:
         if "accuracy" in metrics:
-            _show_classification(metrics)
+            show_classification(metrics)
         else:
-            _show_metrics(metrics)
+            show_detection(metrics)
         typer.echo(f"Page: {output / 'report.html'}")
     if metrics["num_failed"]:
         fail(f"{metrics['num_failed']} of the images could not be used; the page names them.")
@@ -304,10 +303,7 @@ def compare(
     for result in comparison["results"]:
         ratio = result["anomaly_ratio"]
         title = None if ratio is None else f"Anomaly ratio {ratio:g}"
-        table = Table(*HEADINGS[:_SHOWN_COLUMNS], title=title, title_justify="left")
-        for row in detection_rows(result["methods"]):
-            table.add_row(*row[:_SHOWN_COLUMNS])
-        Console().print(table)
+        show_comparison(HEADINGS[:_SHOWN_COLUMNS], detection_rows(result["methods"]), title)
     typer.echo(f"Table: {output / 'comparison.md'}")
 
 
@@ -342,10 +338,8 @@ def compare_attention(
     )
     if comparison is None or progress is ProgressChoice.json:
         return
-    table = Table("Network", "Measure", "Without", "With", "Difference (95% interval)", "p")
-    for row in comparison_rows(comparison):
-        table.add_row(*row)
-    Console().print(table)
+    headings = ("Network", "Measure", "Without", "With", "Difference (95% interval)", "p")
+    show_comparison(headings, comparison_rows(comparison))
     typer.echo(f"Table: {output / 'comparison.md'}")
 
 
@@ -385,44 +379,6 @@ def _parse_settings(settings: list[str]) -> dict[str, Any]:
         except json.JSONDecodeError:
             parsed[key] = text
     return parsed
-
-
-def _show_metrics(metrics: dict[str, Any], title: str | None = None) -> None:
-    table = Table(show_header=False, title=title, title_justify="left")
-    for name, key in (("AUC", "auc"), ("Average precision", "average_precision")):
-        value = metrics[key]
-        if value is not None:
-            table.add_row(name, _with_interval(value))
-    for name, key in (("Pixel average precision", "pixel_average_precision"), ("Dice", "dice")):
-        if metrics[key] is not None:
-            table.add_row(name, f"{metrics[key]:.3f}")
-    if metrics["peak_inside_share"] is not None:
-        table.add_row("Peaks inside the lesion", _with_interval(metrics["peak_inside_share"]))
-    if metrics["at_threshold"] is not None:
-        names = (("False positives", "false_positive_rate"), ("Sensitivity", "sensitivity"))
-        for name, value in ((name, metrics["at_threshold"][key]) for name, key in names):
-            if value is not None:
-                table.add_row(f"{name} at the threshold", _with_interval(value))
-    for what, key in (("with a finding", "with_findings"), ("taken for strangers", "strangers")):
-        for kind, value in (metrics[key] or {}).items():
-            if value is not None:
-                table.add_row(f"{kind.capitalize()} cases {what}", _with_interval(value))
-    table.add_row("Test cases", f"{metrics['num_healthy']} healthy, {metrics['num_anomalous']} anomalous")
-    Console().print(table)
-
-
-def _show_classification(metrics: dict[str, Any]) -> None:
-    table = Table(show_header=False)
-    table.add_row("Accuracy", _with_interval(metrics["accuracy"]))
-    if metrics["macro_auc"] is not None:
-        table.add_row("Macro AUC", _with_interval(metrics["macro_auc"]))
-    counts = ", ".join(f"{count} {name}" for name, count in metrics["num_per_class"].items())
-    table.add_row("Test cases", counts)
-    Console().print(table)
-
-
-def _with_interval(value: dict[str, float]) -> str:
-    return f"{value['value']:.3f}  (95% interval {value['low']:.3f} to {value['high']:.3f})"
 
 
 def main() -> None:

@@ -21,9 +21,10 @@ def draw_areas(comparison: Mapping[str, Any], path: Path) -> None:
         path: the PNG file to write.
     """
     results = comparison["results"]
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    axes = figure.add_subplot()
     names = list(results[0]["methods"])
+    side_by_side = results[0]["anomaly_ratio"] is None
+    figure = Figure(figsize=(7, 0.9 + 0.5 * len(names) if side_by_side else 4.2), layout="constrained")
+    axes = figure.add_subplot()
     for place, name in enumerate(names):
         areas = [result["methods"][name]["auc"] for result in results]
         means = [area["mean"] for area in areas]
@@ -31,14 +32,15 @@ def draw_areas(comparison: Mapping[str, Any], path: Path) -> None:
             [mean - area["low"] for mean, area in zip(means, areas)],
             [area["high"] - mean for mean, area in zip(means, areas)],
         ]
-        if results[0]["anomaly_ratio"] is None:
+        if side_by_side:
             axes.errorbar(means, [place], xerr=margins, fmt="o", capsize=3)
         else:
             # Side by side by a little, so that intervals do not hide each other.
             shift = 0.01 * (place - (len(names) - 1) / 2)
             ratios = [result["anomaly_ratio"] + shift for result in results]
             axes.errorbar(ratios, means, yerr=margins, fmt="o-", capsize=3, label=name)
-    if results[0]["anomaly_ratio"] is None:
+    if side_by_side:
+        axes.margins(y=0.5 / len(names))
         axes.set_yticks(range(len(names)), names)
         axes.invert_yaxis()
         axes.set_xlabel("AUC, 95% interval")

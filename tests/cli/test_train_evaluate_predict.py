@@ -18,9 +18,9 @@ from PIL import Image
 
 from monai_sagan import __version__
 from monai_sagan.bundles import WEIGHTS, describe_bundle
-from monai_sagan.cli import _show_metrics
 from monai_sagan.data import phantom_volume
 from monai_sagan.report import EvaluatedCase, evaluation_metrics
+from monai_sagan.tables import show_detection
 
 NAME = "sagan_anomaly_detection"
 
@@ -133,7 +133,7 @@ class TestEvaluate:
             )
 
         cases = [case(0, 0, False), case(0, 3, True), case(0, 0, False), case(0, 0, False)]
-        _show_metrics(evaluation_metrics(cases, pixel_threshold=None))
+        show_detection(evaluation_metrics(cases, pixel_threshold=None))
         told = capsys.readouterr().out
         assert re.search(r"Healthy cases with a finding +│ 0.250  \(95% interval 0.006 to 0.806\)", told)
         assert re.search("Healthy cases taken for strangers +│ 0.250", told)
