@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from monai_sagan.familiarity.likeness import Likeness
+from monai_sagan.familiarity.likeness import Likeness, chosen_pictures, known_features
 
 __all__ = ["held_out_strangeness"]
 
@@ -23,8 +23,10 @@ def held_out_strangeness(pictures: torch.Tensor, images: torch.Tensor, seed: int
         (N,); of a single image, minus infinity.
     """
     strangeness = torch.full((len(pictures),), -torch.inf)
+    chosen = chosen_pictures(len(pictures))
+    known = known_features(pictures[chosen], seed)
     for part in range(_PARTS):
         held_out = images % _PARTS == part
         if bool(held_out.any()) and not bool(held_out.all()):
-            strangeness[held_out] = Likeness.fit(pictures[~held_out], seed).strangeness(pictures[held_out])
+            strangeness[held_out] = Likeness.of(known[:, ~held_out[chosen]]).strangeness(pictures[held_out])
     return strangeness

@@ -11,7 +11,7 @@ from monai_sagan.familiarity.features import FEATURES, picture_features
 from monai_sagan.familiarity.harmless import harmless_changes
 from monai_sagan.transforms import resize
 
-__all__ = ["Likeness"]
+__all__ = ["Likeness", "chosen_pictures", "known_features"]
 
 # How much a group of features counts where others count 1. Where a part of the body may lie anywhere, most of what
 # differs between images is where, and texture says what.
@@ -64,11 +64,17 @@ class Likeness:
         """
         if not len(pictures):
             raise ValueError("There is no picture to learn from.")
-        chosen = torch.linspace(0, len(pictures) - 1, min(_MOST, len(pictures))).round().long()
-        small = resize(pictures[chosen], (_SIDE, _SIDE))
-        generator = torch.Generator().manual_seed(seed)
-        changed = [harmless_changes(small, generator) for _ in range(_COPIES)]
-        features = picture_features(torch.cat([small, *changed])).double()
+        return cls.of(known_features(pictures[chosen_pictures(len(pictures))], seed), ordinary)
+
+    @classmethod
+    def of(cls, known: torch.Tensor, ordinary: float = -math.inf) -> Likeness:
+        """The same of pictures by their features.
+
+        Args:
+            known: (copies, N, F), as :func:`known_features` gives them.
+            ordinary: as for :meth:`fit`.
+        """
+        features = known.flatten(0, 1).double()
         mean = features.mean(dim=0)
         scale = torch.cat([_scale(name, group) for name, group in _groups(features - mean).items()])
         points = (features - mean) / scale
@@ -121,6 +127,27 @@ class Likeness:
         along = points @ self._axes
         rest = (points - along @ self._axes.T).norm(dim=1, keepdim=True)
         return torch.cat([along / self._spread, rest / self._rest], dim=1)
+
+
+def chosen_pictures(count: int) -> torch.Tensor:
+    """Numbers of the pictures to learn from: all of so many, or 4096 evenly from all."""
+    return torch.linspace(0, count - 1, min(_MOST, count)).round().long()
+
+
+def known_features(pictures: torch.Tensor, seed: int = 0) -> torch.Tensor:
+    """Features of pictures as they are, and as harmless changes make them.
+
+    Args:
+        pictures: (N, 1, rows, columns) in [-1, 1].
+        seed: of the harmless changes.
+
+    Returns:
+        (1 + 2, N, F): of the pictures themselves first.
+    """
+    small = resize(pictures, (_SIDE, _SIDE))
+    generator = torch.Generator().manual_seed(seed)
+    changed = [harmless_changes(small, generator) for _ in range(_COPIES)]
+    return torch.stack([picture_features(some) for some in (small, *changed)])
 
 
 def _groups(features: torch.Tensor) -> dict[str, torch.Tensor]:
