@@ -69,6 +69,6 @@ def read_familiarity(bundle_root: str | Path) -> Familiarity | None:
         return Familiarity(facts, likeness)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"{path}: this file is damaged or of another version; get it again from where it came, or remove it: "
-            "strangers are then not told."
+            f"{path}: this file is damaged or of another version; train the bundle again, get the file again from "
+            "where it came, or remove it: strangers are then not told."
         ) from error
