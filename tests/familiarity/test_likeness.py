@@ -156,8 +156,8 @@ def test_texture_tells_fine_detail_from_coarse_and_not_where(heads: torch.Tensor
 
 
 def test_texture_does_not_change_with_exposure(heads: torch.Tensor) -> None:
-    # But for what is added to the standard deviation, 0.01 beside some 0.3.
-    torch.testing.assert_close(_texture(heads * 0.8 - 0.1), _texture(heads), atol=0.05, rtol=0)
+    # What is added to the standard deviation, 0.01 beside some 0.3, moves roots by 0.006; exposure itself would by 0.2.
+    torch.testing.assert_close(_texture(heads * 0.8 - 0.1), _texture(heads), atol=0.02, rtol=0)
 
 
 def test_harmless_changes_are_drawn_from_the_seed_and_stay_in_range(heads: torch.Tensor) -> None:

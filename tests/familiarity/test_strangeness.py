@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,12 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert torch.equal(read.likeness.strangeness(pictures), written.likeness.strangeness(pictures))
 
 
-@pytest.mark.parametrize("content", [{}, {"version": 2}, [1], {"version": 1, "facts": {}, "likeness": None}])
+_OF_ANOTHER_VERSION = {"version": 1, "facts": asdict(KnownFacts(False, (), 32)), "likeness": None}
+
+
+@pytest.mark.parametrize(
+    "content", [{}, {"version": 2}, [1], {"version": 2, "facts": {}, "likeness": None}, _OF_ANOTHER_VERSION]
+)
 def test_a_damaged_file_is_named(content: Any, trained: Path, tmp_path: Path) -> None:
     root = tmp_path / "bundle"
     shutil.copytree(trained, root)
