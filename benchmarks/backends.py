@@ -11,21 +11,19 @@ machine hardly matter. Writes benchmarks/results/backends_cpu.json and prints th
 from __future__ import annotations
 
 import copy
-import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from argparse import ArgumentParser
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
-from pathlib import Path
 
 import torch
-from machine import describe_machine
+from result_files import parse_arguments, write_result
 from torch import nn
 
 from monai_sagan.networks import SAGANGenerator
 
-RESULTS = Path(__file__).resolve().parent / "results"
 NETWORKS = {"published size": (64, 6), "as it ships": (8, 2)}
 PATCHES = (4, 16, 64)
 REPEATS = 7
@@ -33,12 +31,12 @@ REPEATS = 7
 Run = Callable[[torch.Tensor], torch.Tensor]
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Measures, writes and prints."""
+    arguments = parse_arguments(ArgumentParser(description=__doc__), argv, is_of_cpu=True)
     torch.set_num_threads(1)
     runs = [run for network, (width, depth) in NETWORKS.items() for run in measure(network, width, depth)]
-    result = {"machine": describe_machine("cpu"), "threads": 1, "repeats": REPEATS, "runs": runs}
-    (RESULTS / "backends_cpu.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_result("backends", arguments, {"repeats": REPEATS, "runs": runs})
     print(make_table(runs))
 
 

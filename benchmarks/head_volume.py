@@ -2,15 +2,13 @@
 
     python benchmarks/head_volume.py [--volume FILE.nii.gz]
 
-maps a volume of 160 slices (drawn, unless one is given) by ``monai-sagan predict`` and by published_volume.py, each a
-process of its own, in turn, with the same random weights of the published size. Writes
-benchmarks/results/head_volume_cpu.json, and prints the table in docs/results/speed_volume.md. On a machine that is
-busy with other things, OMP_NUM_THREADS=1 and the processor's seconds are what to look at.
+maps a volume of 160 slices (drawn, unless one is given) by ``monai-sagan predict``, as it is and kept to 32 bits, and
+by published_volume.py, each a process of its own, in turn, with the same random weights of the published size. Writes
+benchmarks/results/head_volume_cpu.json, and prints the table in docs/results/speed_volume.md.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import resource
@@ -19,43 +17,42 @@ import subprocess
 import sys
 import tempfile
 import time
+from argparse import ArgumentParser
+from collections.abc import Sequence
 from pathlib import Path
 
-from machine import describe_machine
+from result_files import parse_arguments, write_result
 
 HERE = Path(__file__).resolve().parent
 SIZE = (256, 256, 160)
+PUBLISHED = "published"
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Runs what the arguments say."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument("--volume", type=Path, help="NIfTI, slices along the last axis; one is drawn without.")
     parser.add_argument("--repeats", type=int, default=5)
-    arguments = parser.parse_args()
+    arguments = parse_arguments(parser, argv, is_of_cpu=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        weights, bundle = make_weights(folder)
+        weights, bundles = make_weights(folder)
         volume = arguments.volume or draw_head(folder / "head.nii.gz")
         runs = []
         for number in range(arguments.repeats):  # in turn, so that a slow minute does not hit one alone
             output = folder / str(number)
             output.mkdir()
-            plain = [HERE / "published_volume.py", weights, volume, output / "map.nii.gz"]
-            ours = ["-m", "monai_sagan", "predict", bundle, volume, "--output", output, "--progress", "none"]
-            ours += ["--device", "cpu"]
-            runs.append({"published": time_process(plain), "monai-sagan": time_process(ours)})
-    threads = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
-    volume_is = "given" if arguments.volume else "drawn"
-    result = {"machine": describe_machine("cpu"), "threads": threads, "volume": volume_is, "runs": runs}
-    name = "head_volume_cpu.json" if threads > 1 else "head_volume_cpu_one_thread.json"
-    path = HERE / "results" / name
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+            run = {PUBLISHED: time_process([HERE / "published_volume.py", weights, volume, output / "map.nii.gz"])}
+            for name, bundle in bundles.items():
+                ours = ["-m", "monai_sagan", "predict", bundle, volume, "--output", output / bundle.name]
+                run[name] = time_process([*ours, "--progress", "none", "--device", "cpu"])
+            runs.append(run)
+    write_result("head_volume", arguments, {"runs": runs})
     print(make_table(runs))
 
 
-def make_weights(folder: Path) -> tuple[Path, Path]:
-    """Random weights of the published size, and a bundle that has them."""
+def make_weights(folder: Path) -> tuple[Path, dict[str, Path]]:
+    """Random weights of the published size, and bundles that have them: as they are made, and kept to 32 bits."""
     import torch
     from published_generator import PublishedGenerator
 
@@ -64,7 +61,10 @@ def make_weights(folder: Path) -> tuple[Path, Path]:
     torch.manual_seed(0)
     weights = folder / "generator.ckpt"
     torch.save(PublishedGenerator().state_dict(), weights)
-    return weights, import_checkpoint(weights, folder / "bundle")
+    bundle, exact = (import_checkpoint(weights, folder / name) for name in ("bundle", "exact"))
+    config = exact / "configs" / "inference.json"
+    config.write_text(json.dumps(json.loads(config.read_text(encoding="utf-8")) | {"amp": False}), encoding="utf-8")
+    return weights, {"monai-sagan": bundle, "monai-sagan, 32 bits": exact}
 
 
 def draw_head(path: Path) -> Path:
@@ -93,11 +93,13 @@ def time_process(arguments: list[object]) -> dict[str, float]:
 
 def make_table(runs: list[dict[str, dict[str, float]]]) -> str:
     """Medians, and in brackets least and largest, as Markdown; ratios are of runs that followed each other."""
-    lines = ["| | published | monai-sagan | ratio |", "| --- | --- | --- | --- |"]
-    for key, title in (("seconds", "seconds, command to map"), ("seconds_processor", "processor seconds")):
-        plain, ours = ([run[name][key] for run in runs] for name in ("published", "monai-sagan"))
-        ratios = [run["published"][key] / run["monai-sagan"][key] for run in runs]
-        lines.append(f"| {title} | {_spread(plain, 1)} | {_spread(ours, 1)} | {_spread(ratios, 2)} |")
+    lines = ["| | seconds, command to map | ratio | processor seconds | ratio |", "| --- | --- | --- | --- | --- |"]
+    for name in runs[0]:
+        cells = [name]
+        for key in ("seconds", "seconds_processor"):
+            ratios = [run[PUBLISHED][key] / run[name][key] for run in runs]
+            cells += [_spread([run[name][key] for run in runs], 1), "1" if name == PUBLISHED else _spread(ratios, 2)]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -12,20 +12,27 @@ from typing import Any
 
 from machine import describe_machine
 
+from monai_sagan.memory import keep_freed_memory
+
 __all__ = ["RESULTS", "parse_arguments", "read_results", "write_result"]
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
-def parse_arguments(parser: ArgumentParser, argv: Sequence[str] | None) -> Namespace:
-    """A script's arguments, with those that all scripts have.
+def parse_arguments(parser: ArgumentParser, argv: Sequence[str] | None, *, is_of_cpu: bool = False) -> Namespace:
+    """A script's arguments, with those that all scripts have; the process handles memory as the command's does.
 
     Args:
         parser: knows the others.
         argv: what was given; None for the command line's.
+        is_of_cpu: whether the script measures processors alone, so that there is no device to choose.
     """
+    keep_freed_memory()
     parser.formatter_class = RawDescriptionHelpFormatter
-    parser.add_argument("--device", default="cpu")
+    if is_of_cpu:
+        parser.set_defaults(device="cpu")
+    else:
+        parser.add_argument("--device", default="cpu")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the result")
     given = sys.argv[1:] if argv is None else list(argv)
     arguments = parser.parse_args(given)
@@ -53,7 +60,7 @@ def write_result(name: str, arguments: Namespace, figures: dict[str, Any]) -> Pa
     }
     path = arguments.output / f"{name}_{arguments.device.split(':')[0]}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(result, indent=1, default=str) + "\n", encoding="utf-8")
     return path
 
 

@@ -53,7 +53,7 @@ class Part:
 PLANS = {
     "cpu": [
         Part(ceilings.main, "", (5, 20), (10, 20)),
-        Part(training.main, "--width 8 64 --batch 16 --block 2", (3, 10), (160, 440)),
+        Part(training.main, "--width 8 64 --batch 16 --block 2 --settings --settings amp=false", (3, 10), (150, 400)),
         Part(inference.main, "--batches 1 16 --count 32 --alone 16 --files 32", (5, 10), (90, 160)),
         Part(precision.main, "--trained-steps 0", None, (15, 15)),
         Part(scaling.main, "", (3, 10), (60, 150)),

@@ -16,6 +16,7 @@ import json
 import tempfile
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def measure(
     batch: int = 32,
     turns: int = 5,
     block: int = 20,
-    warm_up: int = 1,
+    warm_up: int = 2,
     pairs: HealthyUnlabeledDataset | None = None,
 ) -> dict[str, Any]:
     """Times the two in turn.
@@ -103,7 +104,7 @@ def measure(
         batch: images of a kind in a step.
         turns: how often each is timed.
         block: steps in a turn, an even number: each second step trains the generator too.
-        warm_up: turns before, which do not count.
+        warm_up: see :class:`InTurn`.
         pairs: what to train on.
 
     Returns:
@@ -157,7 +158,7 @@ class InTurn:
         other: the other training.
         block: iterations of the one, then steps of the other.
         turns: how often each is timed; then the engine ends.
-        warm_up: turns before, which do not count.
+        warm_up: turns before, at least two, which do not count; memory is measured in the last, since that takes time.
         device: where both run.
 
     Attributes:
@@ -173,7 +174,8 @@ class InTurn:
         self.device = device
         self.ours: list[float] = []
         self.theirs: list[float] = []
-        self.seen: dict[str, list[PeakMemory]] = {"bundle": [], "published": []}
+        self.turn = 0
+        self.seen: dict[str, PeakMemory] = {}
         self.holds: dict[str, dict[str, float | None]] = {"bundle": {}, "published": {}}
 
     def attach(self, engine: Engine) -> None:
@@ -189,37 +191,43 @@ class InTurn:
         self.held = now
 
     def memory(self, name: str) -> dict[str, float | None]:
-        """GiB that one of the two holds and, from its second turn on, takes besides: ``process`` and ``gpu``."""
+        """GiB that one of the two holds, and takes besides while it runs: ``process`` and ``gpu``."""
         return {
-            key: None if value is None else value + max(getattr(seen, key) for seen in self.seen[name][1:])
+            key: None if value is None else value + getattr(self.seen[name], key)
             for key, value in self.holds[name].items()
         }
 
     def _begin(self, engine: Engine) -> None:
-        self.peak = PeakMemory(self.device).__enter__()
+        self.turn += 1
+        self.peak = self._measure("bundle")
+        self.peak.__enter__()
         self.clock = Clock(self.device)
 
     def _take_turns(self, engine: Engine) -> None:
         elapsed = self.clock.read()
         self.peak.__exit__(None, None, None)
-        is_first, counts = not self.seen["bundle"], engine.state.iteration > self.warm_up * self.block
-        if is_first:
+        if self.turn == 1:
             self.hold("bundle", self.held)
-        with published_flags(), PeakMemory(self.device) as peak:
+        with published_flags(), self._measure("published"):
             clock = Clock(self.device)
             self.other.run(self.block)
             other_elapsed = clock.read()
-        if is_first:
+        if self.turn == 1:
             self.hold("published", self.held)
-        for name, taken in (("bundle", self.peak), ("published", peak)):
-            self.seen[name].append(taken)
-        if counts:
+        if self.turn > self.warm_up:
             self.ours.append(elapsed / self.block)
             self.theirs.append(other_elapsed / self.block)
         if len(self.ours) == self.turns:
             engine.terminate(skip_completed=True)
         else:
             self._begin(engine)
+
+    def _measure(self, name: str) -> AbstractContextManager[object]:
+        """Measures memory, if this is the turn to do so."""
+        if self.turn != self.warm_up:
+            return nullcontext()
+        self.seen[name] = PeakMemory(self.device)
+        return self.seen[name]
 
 
 def train_bundle(folder: Path, pairs: HealthyUnlabeledDataset, turn: InTurn, overrides: dict[str, Any]) -> None:

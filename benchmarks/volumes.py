@@ -9,7 +9,6 @@ table in docs/results/volumes.md is what it prints.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import resource
@@ -18,25 +17,25 @@ import subprocess
 import sys
 import tempfile
 import time
+from argparse import SUPPRESS, ArgumentParser
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from machine import describe_machine
+from result_files import parse_arguments, write_result
 
-RESULTS = Path(__file__).resolve().parent / "results"
 SIDE = 512
 # Width and depth of the generator: as published, and as the bundle ships.
 NETWORKS = {"published size": (64, 6), "as it ships": (8, 2)}
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Runs what the arguments say."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument("--slices", type=int, nargs="+", default=[64, 256, 1000])
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--one", nargs=3, metavar=("NETWORK", "VOLUME", "OUTPUT"), help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+    parser.add_argument("--one", nargs=3, metavar=("NETWORK", "VOLUME", "OUTPUT"), help=SUPPRESS)
+    arguments = parse_arguments(parser, argv)
     if arguments.one:
         print(json.dumps(measure(*arguments.one, arguments.device)))
         return
@@ -48,10 +47,7 @@ def main() -> None:
             for network in NETWORKS
             for count, volume in volumes.items()
         ]
-    result = {"machine": describe_machine(arguments.device), "side": SIDE, "runs": runs}
-    path = RESULTS / f"volumes_{arguments.device.split(':')[0]}.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_result("volumes", arguments, {"side": SIDE, "runs": runs})
     print(make_table(runs))
 
 

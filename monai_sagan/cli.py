@@ -18,6 +18,7 @@ import typer
 from monai_sagan import __version__
 from monai_sagan.console import ProgressChoice, ProgressOption, fail, show_error
 from monai_sagan.errors import UserError, causes_of, explain
+from monai_sagan.memory import keep_freed_memory
 from monai_sagan.prepare.commands import prepare_app
 from monai_sagan.processes import is_first, is_of_lost_process, say_once
 from monai_sagan.startup import quick_imports
@@ -384,6 +385,7 @@ def _parse_settings(settings: list[str]) -> dict[str, Any]:
 def main() -> None:
     """Runs the command; a user's mistake ends it with one sentence and exit code 1."""
     signal.signal(signal.SIGTERM, _end)
+    keep_freed_memory()
     if not os.environ.get("MONAI_SAGAN_DEBUG"):
         warnings.filterwarnings("ignore")  # they speak to developers, as log messages do
         logging.disable(logging.WARNING)

@@ -16,6 +16,7 @@ import torch
 from monai_sagan.bundles import run_bundle
 from monai_sagan.comparison.trials import write_json
 from monai_sagan.errors import UserError, causes_of, explain
+from monai_sagan.memory import keep_freed_memory
 from monai_sagan.workflows import train
 
 _MIB = 2**20
@@ -24,6 +25,7 @@ _MIB = 2**20
 def main(request: dict[str, Any]) -> None:
     """Trains, and evaluates where that is asked for; a user's mistake becomes an event for the parent."""
     logging.disable(logging.WARNING)
+    keep_freed_memory()
     try:
         run(request)
     except Exception as error:
