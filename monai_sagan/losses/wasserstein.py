@@ -29,7 +29,7 @@ class CriticLoss(nn.Module):
         restored: torch.Tensor,
         mix: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
-        """Scores both kinds of images and the images on the line between them, in one pass of the critic.
+        """Scores both kinds of images, and the images on the line between them.
 
         Args:
             critic: maps (B, C, *spatial) to scores (B, 1, *map).
@@ -45,9 +45,10 @@ class CriticLoss(nn.Module):
         if mix is None:
             mix = torch.rand([len(healthy)] + [1] * (healthy.dim() - 1), device=healthy.device)
         mixed = (mix * healthy + (1 - mix) * restored).requires_grad_(True)
-        # The critic normalises nothing across a batch, so one pass gives what three would.
-        real_scores, fake_scores, mixed_scores = critic(torch.cat([healthy, restored, mixed])).chunk(3)
-        (slope,) = torch.autograd.grad(mixed_scores.sum(), mixed, create_graph=True)
+        # Second derivatives are taken of these scores alone: in one pass with the others, all would have them.
+        (slope,) = torch.autograd.grad(critic(mixed).sum(), mixed, create_graph=True)
+        # The critic normalises nothing across a batch, so one pass gives what two would.
+        real_scores, fake_scores = critic(torch.cat([healthy, restored])).chunk(2)
         real = -real_scores.mean()
         fake = fake_scores.mean()
         penalty = (slope.flatten(1).norm(dim=1) - 1).square().mean()
