@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import count
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from monai_sagan.errors import SettingError, UserError
 
@@ -30,6 +30,7 @@ __all__ = [
     "is_first",
     "is_of_lost_process",
     "join",
+    "join_shares",
     "joint_statistics",
     "leave",
     "own_device",
@@ -47,7 +48,7 @@ ResultT = TypeVar("ResultT")
 _OF_TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_", "GROUP_", "ROLE_", "MASTER_", "TORCHELASTIC_")
 _POLL = 0.05  # seconds between two looks into the store
 _groups = count()
-_turns = count()  # of those that the first process takes alone, the same number in each process
+_turns = count()  # of those that processes wait for, the same number in each process
 
 
 @contextmanager
@@ -87,6 +88,33 @@ def share_of(items: Sequence[ItemT]) -> list[ItemT]:
     """
     rank, world = process_rank()
     return list(items[rank::world])
+
+
+def join_shares(share: Sequence[ItemT]) -> list[ItemT]:
+    """Gives all processes, once they have called :func:`join`, what each of them made of its share of a list.
+
+    Args:
+        share: a result for each item of :func:`share_of`.
+
+    Returns:
+        The results for the whole list, in its order.
+    """
+    rank, world = process_rank()
+    if world == 1:
+        return list(share)
+    import torch.distributed as dist
+
+    # Those that are done sooner wait here: what follows gives up after some minutes.
+    turn = f"turn {next(_turns)}"
+    shared_store().set(f"{turn} of {rank}", "")
+    for other in range(world):
+        _wait_for(f"{turn} of {other}")
+    shares = []
+    for other in range(world):  # one by one, since each is copied on its way
+        told: list[Any] = [list(share) if other == rank else None]
+        dist.broadcast_object_list(told, src=other)
+        shares.append(told[0])
+    return [shares[number % world][number // world] for number in range(sum(map(len, shares)))]
 
 
 def share_of_batch(batch_size: int) -> int:

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 
 from monai_sagan.data.reader import is_picture
 from monai_sagan.errors import UserError, explain
+from monai_sagan.processes import join_shares, share_of
 from monai_sagan.progress import ProgressKind, Reporter, make_reporter
 
 __all__ = ["CaseDataset", "HealthyUnlabeledDataset", "LabeledDataset", "batch_cases"]
@@ -36,6 +37,7 @@ class HealthyUnlabeledDataset(Dataset):
             *spatial), as ``image``.
         num_workers: threads that prepare.
         progress: how to tell how far the preparation is.
+        in_shares: whether each of the processes that train together prepares its share for all.
 
     Attributes:
         healthy: samples, (N, C, *spatial).
@@ -50,8 +52,10 @@ class HealthyUnlabeledDataset(Dataset):
         transform: Callable,
         num_workers: int = 2,
         progress: ProgressKind = "none",
+        in_shares: bool = False,
     ) -> None:
-        samples = prepare_samples({kind: data.get(kind, []) for kind in _KINDS}, transform, num_workers, progress)
+        lists = {kind: data.get(kind, []) for kind in _KINDS}
+        samples = prepare_samples(lists, transform, num_workers, progress, in_shares)
         self.healthy, self.unlabeled = torch.cat(samples["healthy"]), torch.cat(samples["unlabeled"])
         self.selection = torch.cat(samples["selection"]) if samples["selection"] else self.healthy[:0]
         self.counts = {kind: [len(image) for image in images] for kind, images in samples.items()}
@@ -78,6 +82,7 @@ class LabeledDataset(Dataset):
         augment: changes an image (C, *spatial) at random, each time that it is asked for.
         num_workers: threads that prepare.
         progress: how to tell how far the preparation is.
+        in_shares: as for :class:`HealthyUnlabeledDataset`.
 
     Raises:
         UserError: if an image cannot be prepared, or has another size than the first one.
@@ -94,14 +99,9 @@ class LabeledDataset(Dataset):
         augment: Callable[[torch.Tensor], torch.Tensor] | None = None,
         num_workers: int = 2,
         progress: ProgressKind = "none",
+        in_shares: bool = False,
     ) -> None:
-        reporter = make_reporter(progress)
-        reporter.start(len(data), "Preparing images")
-        try:
-            cache = CacheDataset(list(data), _Preparation(transform, reporter), num_workers=num_workers, progress=False)
-            images = [cache[index]["image"] for index in range(len(cache))]
-        finally:
-            reporter.stop()
+        images = prepare_samples({"labeled": data}, transform, num_workers, progress, in_shares)["labeled"]
         for case, image in zip(data, images, strict=True):
             if image.shape != images[0].shape:
                 raise UserError(
@@ -123,23 +123,33 @@ class LabeledDataset(Dataset):
 
 
 def prepare_samples(
-    data: Mapping[str, Sequence[Any]], transform: Callable, num_workers: int, progress: ProgressKind
+    data: Mapping[str, Sequence[Any]],
+    transform: Callable,
+    num_workers: int,
+    progress: ProgressKind,
+    in_shares: bool = False,
 ) -> dict[str, list[torch.Tensor]]:
-    """The samples of each case of several lists, (N, C, *spatial), by the name of the list.
+    """The prepared image of each case of several lists, by the name of the list.
 
     Args:
         data: lists of cases by name.
-        transform: as for :class:`HealthyUnlabeledDataset`.
+        transform: its result holds the prepared image as ``image``.
         num_workers: threads that prepare.
         progress: how to tell how far it is.
+        in_shares: as for :class:`HealthyUnlabeledDataset`.
+
+    Raises:
+        UserError: if an image cannot be prepared.
     """
+    own = {name: share_of(cases) for name, cases in data.items()} if in_shares else data
     reporter = make_reporter(progress)
-    reporter.start(sum(map(len, data.values())), "Preparing images")
+    reporter.start(sum(map(len, own.values())), "Preparing images")
     prepare = _Preparation(transform, reporter)
     try:
-        return {name: _samples(cases, prepare, num_workers) for name, cases in data.items()}
+        samples = {name: _samples(cases, prepare, num_workers) for name, cases in own.items()}
     finally:
         reporter.stop()
+    return {name: join_shares(images) for name, images in samples.items()} if in_shares else samples
 
 
 def _samples(cases: Sequence[Any], prepare: Transform, num_workers: int) -> list[torch.Tensor]:

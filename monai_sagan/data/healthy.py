@@ -22,6 +22,7 @@ class HealthyDataset(Dataset):
         transform: deterministic preparation; its result holds the samples of an image, (N, C, *spatial), as ``image``.
         num_workers: threads that prepare.
         progress: how to tell how far the preparation is.
+        in_shares: as for :class:`~monai_sagan.data.HealthyUnlabeledDataset`.
 
     Attributes:
         images: the samples, (N, C, *spatial).
@@ -33,8 +34,10 @@ class HealthyDataset(Dataset):
         transform: Callable,
         num_workers: int = 2,
         progress: ProgressKind = "none",
+        in_shares: bool = False,
     ) -> None:
-        self.images = torch.cat(prepare_samples({"healthy": data}, transform, num_workers, progress)["healthy"])
+        samples = prepare_samples({"healthy": data}, transform, num_workers, progress, in_shares)
+        self.images = torch.cat(samples["healthy"])
 
     def __len__(self) -> int:
         return len(self.images)

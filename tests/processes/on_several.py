@@ -19,7 +19,7 @@ from monai_sagan.bundles import derive_bundle, find_bundle, run_bundle
 from monai_sagan.handlers import TrainingCheckpoint
 from monai_sagan.losses import CriticLoss
 from monai_sagan.networks import SAGANCritic, SAGANGenerator
-from monai_sagan.processes import first_alone, is_first
+from monai_sagan.processes import first_alone, is_first, join, join_shares, leave, share_of
 from monai_sagan.results import SaveResultd
 from monai_sagan.transforms import RandPseudoAnomaly
 
@@ -59,7 +59,7 @@ def share_of_image(images: torch.Tensor) -> torch.Tensor:
 
 
 def gradients(data: str, root: str, settings: Mapping[str, Any]) -> dict[str, dict[str, torch.Tensor]]:
-    """Of critic and generator, after a step of each with one batch of all images."""
+    """Of critic and generator, after a step of each with one batch of all images; and the ``images``."""
     first_alone(lambda: derive_bundle(find_bundle(NAME), Path(root), {**settings, "batch_size": IMAGES}, {}))
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -75,16 +75,24 @@ def gradients(data: str, root: str, settings: Mapping[str, Any]) -> dict[str, di
         "critic_steps": 1,
         "critic_steps_per_generator_step": 1,
     }
-    run_bundle(Path(root), "train", dataset_dir=data, progress="none", **changes)
+    workflow = run_bundle(Path(root), "train", dataset_dir=data, progress="none", **changes)
+    images = workflow.parser.get_parsed_content("train#dataset")
     networks = {"generator": generator, "critic": critic}
-    return {
+    found = {
         name: {key: parameter.grad for key, parameter in network.named_parameters() if parameter.grad is not None}
         for name, network in networks.items()
     }
+    return found | {"images": {"healthy": images.healthy, "unlabeled": images.unlabeled}}
 
 
 def train_and_die(data: str, output: str, settings: Mapping[str, Any], epoch: int) -> None:
-    """Trains, notes gradients, and trains again until the second process is killed at the end of an epoch."""
+    """Trains, notes gradients, and trains again until the second process is killed at the end of an epoch.
+
+    Before that it joins shares of a list that cannot be shared out evenly.
+    """
+    join(torch.device("cpu"))
+    assert join_shares(share_of(range(5))) == list(range(5))
+    leave()
     workflows.train(NAME, Path(data), Path(output, "whole"), overrides=settings, progress="none")
     found = gradients(data, str(Path(output, "one step")), settings)
     if is_first():

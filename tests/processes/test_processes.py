@@ -18,6 +18,7 @@ from monai_sagan.processes import (
     is_first,
     is_of_lost_process,
     join,
+    join_shares,
     joint_statistics,
     own_device,
     process_rank,
@@ -43,7 +44,7 @@ def become(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
 def test_without_torchrun_there_is_one_process() -> None:
     assert process_rank() == (0, 1)
     assert is_first()
-    assert share_of([1, 2, 3]) == [1, 2, 3]
+    assert share_of([1, 2, 3]) == join_shares([1, 2, 3]) == [1, 2, 3]
     assert share_of_batch(7) == 7
     assert first_alone(lambda: (1, 2)) == (1, 2)
 

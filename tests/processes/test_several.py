@@ -15,7 +15,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from on_several import NAME, gradients
+from on_several import IMAGES, NAME, gradients
 from PIL import Image
 
 from monai_sagan import workflows
@@ -89,6 +89,8 @@ def test_gradients_are_those_of_one_process_with_the_joined_batch(
 ) -> None:
     of_two = torch.load(trained / "gradients.pt", weights_only=True)
     of_one = gradients(str(phantom), str(tmp_path / "bundle"), settings)
+    for kind, images in of_one["images"].items():  # each process prepared half of them
+        assert torch.equal(of_two["images"][kind], images)
     for network in ("generator", "critic"):
         largest = max(gradient.abs().max() for gradient in of_one[network].values())
         assert largest > 0
@@ -108,7 +110,11 @@ def test_a_training_that_was_killed_goes_on_bit_for_bit(trained: Path, gone_on: 
 
 def test_one_process_tells_how_far_a_training_is(gone_on: Any) -> None:
     events = events_in(gone_on[0].stdout)
-    assert [event["task"] for event in events if event["event"] == "start"] == ["Preparing images", "Training"]
+    starts = [(event["task"], event["total"]) for event in events if event["event"] == "start"]
+    assert starts == [
+        ("Preparing images", IMAGES),
+        ("Training", 3 * EPOCHS),
+    ]  # of IMAGES healthy and as many unlabelled
     assert [event for event in events if event["event"] == "done"] == [{"event": "done", "iterations": 12}]
 
 
