@@ -27,6 +27,7 @@ BUNDLE = {"name": "tiny", "version": "1.2.3", "weights_sha256": None}
 SPACING = (0.7, 1.3, 4.1)
 ORIGIN = (-101.3, 57.25, 12.9)
 PEAK = (5, 17, 2)
+IN_THREADS = 65  # slices of 64 x 64, just more than what one thread compresses at once
 
 
 def oblique() -> np.ndarray:
@@ -205,12 +206,23 @@ class TestSave:
 
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux's device that is always full")
     @pytest.mark.parametrize("ending", [".nii.gz", ".nii"])
-    def test_a_write_fails_in_any_thread(self, ending: str, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("slices", [1, IN_THREADS])
+    def test_a_write_fails_in_any_thread(self, ending: str, slices: int, tmp_path: Path) -> None:
         path = tmp_path / f"map{ending}"
         path.symlink_to("/dev/full")
         with pytest.raises(OSError) as caught:  # noqa: PT011
-            write_image(torch.rand(1, 64, 64, 40), path)
+            write_image(torch.rand(1, 64, 64, slices), path)
         assert caught.value.errno == errno.ENOSPC
+
+    @pytest.mark.parametrize("size", [(64, 64), (64, 64, 1), (64, 64, IN_THREADS)])
+    def test_equal_maps_are_equal_files(self, size: tuple[int, ...], tmp_path: Path) -> None:
+        values = torch.rand(1, *size, generator=torch.Generator().manual_seed(0))
+        paths = [tmp_path / name for name in ("one.nii.gz", "other.nii.gz")]
+        for path in paths:
+            write_image(values, path)
+        assert paths[0].read_bytes() == paths[1].read_bytes()
+        assert paths[0].read_bytes()[3:8] == bytes(5)  # neither a name nor a time
+        assert np.array_equal(nib.load(paths[0]).get_fdata(dtype=np.float32), values[0].numpy())
 
     @pytest.mark.parametrize("ending", [".nii.gz", ".nii", ".nrrd", ".mha"])
     def test_formats_keep_values_and_geometry(self, ending: str, tmp_path: Path) -> None:
