@@ -10,6 +10,7 @@ benchmarks/results/inference_DEVICE.json.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
@@ -29,7 +30,7 @@ from published_generator import PublishedGenerator
 from result_files import parse_arguments, write_result
 from timing import in_turn, ratios, spread
 
-from monai_sagan.bundles import derive_bundle
+from monai_sagan.bundles import CONTRAST, FAMILIARITY, derive_bundle
 from monai_sagan.networks import SAGANGenerator
 from monai_sagan.workflows import predict
 
@@ -152,10 +153,12 @@ def measure(
 
 
 def make_bundle(root: Path, width: int, num_res_blocks: int, patch_grid: int = 2) -> Path:
-    """A bundle with a network of a size, and random weights."""
+    """A bundle with a network of a size and random weights, that scores and knows strangers as the one that ships."""
     torch.manual_seed(0)
     sizes = {"base_channels": width, "num_res_blocks": num_res_blocks, "patch_grid": patch_grid}
     derive_bundle(BUNDLE, root, sizes, {}, SAGANGenerator(**sizes).state_dict())
+    for name in (CONTRAST, FAMILIARITY):
+        shutil.copyfile(BUNDLE / name, root / name)
     return root
 
 

@@ -29,6 +29,7 @@ from monai_sagan.bundles import (
 from monai_sagan.errors import UserError, explain
 from monai_sagan.files import save_tensors
 from monai_sagan.networks import SAGANGenerator
+from monai_sagan.transforms import ContrastEnsemble
 
 NAME = "sagan_anomaly_detection"
 
@@ -200,6 +201,22 @@ class TestDerive:
         with pytest.raises(UserError, match="exists already and is not empty; choose another folder or remove it"):
             derive_bundle(find_bundle(NAME), tmp_path, {}, {})
         assert files_of(tmp_path) == {"mine": b"x"}
+
+
+def test_pictures_are_scored_by_contrast_together(
+    a_picture: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    score = ContrastEnsemble.forward
+
+    def count(self: ContrastEnsemble, pictures: torch.Tensor) -> torch.Tensor:
+        seen.append(len(pictures))
+        return score(self, pictures)
+
+    monkeypatch.setattr(ContrastEnsemble, "forward", count)
+    paths = [a_picture(f"{side}.png", size=(side, 40)) for side in (40, 50, 60)]
+    workflows.predict("sagan_anomaly_detection", paths, tmp_path / "maps", device="cpu", progress="none")
+    assert seen == [3]
 
 
 def test_an_unknown_config(tiny_bundle: Path) -> None:

@@ -48,6 +48,7 @@ def evaluate(
     batch_size: int = 16,
     network: nn.Module | None = None,
     postprocessing: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+    batch_scoring: Callable[[list[dict[str, Any]]], list[dict[str, Any]]] | None = None,
 ) -> list[dict[str, Any]]:
     """The finished cases, in the order of the run."""
     prepare = Compose(
@@ -66,6 +67,7 @@ def evaluate(
         network=Darker() if network is None else network,
         inferer=RestorationInferer([SIDE, SIDE]),
         postprocessing=AnomalyScored() if postprocessing is None else postprocessing,
+        batch_scoring=batch_scoring,
     )
     finished: list[dict[str, Any]] = []
     evaluator.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: finished.extend(engine.state.output))
@@ -85,6 +87,15 @@ def mixed(a_picture: Callable[..., Path], a_volume: Callable[..., Path]) -> list
         a_picture("f.png", mode="RGBA", size=(SIDE, SIDE), seed=5),
         a_volume("g.nii.gz", size=(20, 24, 6)),
     ]
+
+
+def test_a_batch_is_scored_before_its_cases_are_finished(mixed: list[Path]) -> None:
+    def number(cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [case | {"place": [place, len(cases)]} for place, case in enumerate(cases)]
+
+    finished = evaluate(mixed, batch_size=5, batch_scoring=number, postprocessing=lambda case: case)
+    assert [case["place"] for case in finished] == [[0, 5], [1, 5], [2, 5], [3, 5], [4, 5], [0, 2], [1, 2]]
+    assert all("anomaly_map" in case for case in finished)
 
 
 def test_a_bad_case_among_good_ones(a_picture: Callable[..., Path], tmp_path: Path) -> None:

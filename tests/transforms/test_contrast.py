@@ -100,6 +100,38 @@ class TestPictures:
         assert scored(bundle, torch.full((1, 40, 40), -1.0))["anomaly_score"] > 0
 
 
+class TestBatches:
+    @pytest.fixture
+    def cases(self) -> list[dict[str, Any]]:
+        """Four pictures of two sizes, a volume, and two without an image."""
+        images = [*some_pictures(3), resize(some_pictures(1), (50, 40))[0], torch.zeros(1, *SIZE, 3)]
+        used = [{"image": image.transpose(1, 2), "slice_axis": 2 if image.dim() == 4 else None} for image in images]
+        return [used[0], {"path": "x", "error": "x: damaged."}, *used[1:], {"image": None, "is_skipped": True}]
+
+    def test_pictures_are_scored_together_and_as_alone(self, bundle: Path, cases: list[dict[str, Any]]) -> None:
+        transform = ContrastScored("image", bundle, small_network, SIZE, batch_size=3)
+        assert transform.ensemble is not None
+        seen: list[int] = []
+        transform.ensemble.register_forward_hook(lambda module, inputs, outputs: seen.append(len(inputs[0])))
+        batch = transform.score_batch(cases)
+        assert seen == [3, 1]
+        pictures = [number for number, case in enumerate(cases) if isinstance(case.get("image"), torch.Tensor)][:4]
+        together = {number: transform(batch[number]) for number in pictures}
+        assert seen == [3, 1]
+        for number, found in together.items():
+            expected = transform(cases[number])
+            assert found.keys() == expected.keys()
+            assert found["anomaly_score"] == pytest.approx(expected["anomaly_score"], abs=1e-5)
+        others = [number for number in range(len(cases)) if number not in pictures]
+        assert [batch[number] for number in others] == [cases[number] for number in others]
+
+    def test_nothing_to_score(self, bundle: Path, cases: list[dict[str, Any]]) -> None:
+        transform = ContrastScored("image", bundle, small_network, SIZE)
+        assert transform.score_batch(cases[1:2]) == cases[1:2]
+        by_map = ContrastScored("image", bundle, small_network, SIZE, score="residual")
+        assert [case.keys() for case in by_map.score_batch(cases)] == [case.keys() for case in cases]
+
+
 class TestVolumes:
     @pytest.fixture
     def volume(self) -> torch.Tensor:
