@@ -18,6 +18,7 @@ from monai_sagan.selection import read_selection
 from monai_sagan.transforms.anomaly import volume_score
 from monai_sagan.transforms.contrast_ensemble import ContrastEnsemble, read_contrast
 from monai_sagan.transforms.foreground import has_foreground
+from monai_sagan.transforms.network_samples import NetworkSamples
 from monai_sagan.transforms.resizing import resize
 from monai_sagan.transforms.slices import SliceLayout, check_slice_direction
 
@@ -88,12 +89,14 @@ class ContrastScored(MapTransform):
         if self.ensemble is None:
             return d
         for key in self.key_iterator(d):
-            image = convert_to_tensor(d[key], track_meta=False, dtype=torch.float32)
-            if image.dim() == _PICTURE:
-                (d["anomaly_score"],) = d.pop(_SCORED, None) or self._score(self.ensemble, [self._sample(image)])
+            if d[key].dim() == _PICTURE:
+                if _SCORED not in d:
+                    (d,) = self.score_batch([d])
+                d["anomaly_score"] = d.pop(_SCORED)
             else:
+                volume = convert_to_tensor(d[key], track_meta=False, dtype=torch.float32)
                 layout = SliceLayout.of(d[key], self.slice_direction)
-                d["slice_scores"] = self._score_slices(self.ensemble, image, layout)
+                d["slice_scores"] = self._score_slices(self.ensemble, volume, layout)
                 d["anomaly_score"] = volume_score(d["slice_scores"])
         return d
 
@@ -111,11 +114,10 @@ class ContrastScored(MapTransform):
         pictures = [case for case in batch if case.get(key) is not None and case[key].dim() == _PICTURE]
         if self.ensemble is None or not pictures:
             return batch
-        samples = [
-            self._sample(convert_to_tensor(case[key], track_meta=False, dtype=torch.float32)) for case in pictures
-        ]
+        to_sample = NetworkSamples(self.image_size)
+        samples = torch.cat([to_sample(case[key].to(self.device)) for case in pictures])
         for case, score in zip(pictures, self._score(self.ensemble, samples)):
-            case[_SCORED] = [score]
+            case[_SCORED] = score
         return batch
 
     def _score_slices(self, ensemble: ContrastEnsemble, volume: torch.Tensor, layout: SliceLayout) -> list[float]:
@@ -126,18 +128,14 @@ class ContrastScored(MapTransform):
             slices = layout.take(volume, start, min(start + self.batch_size, count))
             shown = has_foreground(slices, self.background).nonzero()[:, 0]
             if len(shown):
-                samples = [resize(slices[shown].to(self.device), self.image_size)]
+                samples = resize(slices[shown].to(self.device), self.image_size)
                 scores[start + shown] = torch.tensor(self._score(ensemble, samples))
         return scores.tolist()
 
-    def _sample(self, picture: torch.Tensor) -> torch.Tensor:
-        """A picture (C, x, y) as the networks see it, (1, C, *image_size)."""
-        return resize(picture.transpose(1, 2)[None].to(self.device), self.image_size)
-
-    def _score(self, ensemble: ContrastEnsemble, samples: Sequence[torch.Tensor]) -> list[float]:
+    def _score(self, ensemble: ContrastEnsemble, samples: torch.Tensor) -> list[float]:
         """The scores of pictures (N, C, *image_size)."""
         with torch.inference_mode():
-            return torch.cat([ensemble(some) for some in torch.cat(list(samples)).split(self.batch_size)]).tolist()
+            return torch.cat([ensemble(some) for some in samples.split(self.batch_size)]).tolist()
 
 
 def choose_score(bundle_root: str | Path, score: str = "auto") -> str:

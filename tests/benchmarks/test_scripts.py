@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import ceilings
+import freed_memory
 import inference
 import precision
 import pytest
@@ -106,6 +107,13 @@ def test_inference_and_precision(tmp_path: Path) -> None:
     assert [row["bundle"] for row in bundles] == ["as it ships", "width 2, 4 steps"]
     # bfloat16 has eight bits, so a layer rounds by up to 2**-9, and what is restored is a small part of an image.
     assert all(0 < row["mean"] <= row["difference"] < 0.1 for row in bundles)
+
+
+def test_freed_memory(tmp_path: Path) -> None:
+    freed_memory.main(["--width", "2", "--side", "32", "--turns", "2", "--output", str(tmp_path)])
+    rows = written(tmp_path / "freed_memory_cpu.json")["rows"]
+    assert len({row["what"] for row in rows}) == len(rows) == 5
+    assert all(is_spread(row[key]) for row in rows for key in ("given_back", "kept", "ratio"))
 
 
 def test_scaling() -> None:
