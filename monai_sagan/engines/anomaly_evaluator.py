@@ -34,7 +34,8 @@ class AnomalyEvaluator(Evaluator):
         network: restores images.
         inferer: maps (B, C, *spatial) and the network to a dictionary of tensors (B, ...).
         postprocessing: applied to each case after the inferer.
-        batch_scoring: applied to the cases of a batch before; what it adds to them, the postprocessing finds.
+        batch_scoring: applied to the cases of a batch before, each in turn; what they add, the postprocessing
+            finds.
         val_handlers: handlers to attach.
     """
 
@@ -45,13 +46,13 @@ class AnomalyEvaluator(Evaluator):
         network: nn.Module,
         inferer: Inferer,
         postprocessing: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
-        batch_scoring: Callable[[list[dict[str, Any]]], list[dict[str, Any]]] | None = None,
+        batch_scoring: Sequence[Callable[[list[dict[str, Any]]], list[dict[str, Any]]]] = (),
         val_handlers: Sequence | None = None,
     ) -> None:
         self.network = network
         self.inferer = inferer
         self.finish = postprocessing
-        self.score_batch = batch_scoring
+        self.batch_scoring = batch_scoring
         super().__init__(device=device, val_data_loader=val_data_loader, val_handlers=val_handlers, decollate=False)
 
     def _iteration(  # type: ignore[override]
@@ -59,7 +60,9 @@ class AnomalyEvaluator(Evaluator):
     ) -> list[dict[str, Any]]:
         self.network.eval()
         finished: list[dict[str, Any]] = []
-        scored = batchdata if self.score_batch is None else self.score_batch(batchdata)
+        scored = batchdata
+        for score in self.batch_scoring:
+            scored = score(scored)
         for shape, group in groupby(scored, key=_shape):
             cases = list(group)
             if shape is None:

@@ -108,6 +108,10 @@ class Likeness:
             "ordinary": self._ordinary,
         }
 
+    def to(self, device: torch.device) -> Likeness:
+        """The same on a device."""
+        return Likeness({name: tensor.to(device) for name, tensor in self.state().items()})
+
     def strangeness(self, pictures: torch.Tensor) -> torch.Tensor:
         """How unlike those known pictures are.
 

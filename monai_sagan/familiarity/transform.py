@@ -8,20 +8,19 @@ from typing import Any
 
 import torch
 from monai.config import KeysCollection
-from monai.transforms import MapTransform
 from monai.utils import TransformBackends, convert_to_tensor
 
 from monai_sagan.familiarity.facts import ImageFacts
-from monai_sagan.familiarity.likeness import Likeness
 from monai_sagan.familiarity.store import read_familiarity
 from monai_sagan.transforms import NetworkSamples, SliceLayout, has_foreground
+from monai_sagan.transforms.picture_batches import PictureScoring, is_picture
 
 __all__ = ["StrangenessD", "StrangenessDict", "Strangenessd"]
 
 _DARKER_THAN_ALL = -2.0
 
 
-class Strangenessd(MapTransform):
+class Strangenessd(PictureScoring):
     """Adds ``strangeness`` and ``mismatches``.
 
     ``strangeness`` is how unlike the training images an image looks, larger for what is stranger
@@ -36,6 +35,7 @@ class Strangenessd(MapTransform):
         image_size: the network's size, rows first.
         slice_direction: along which volumes are taken apart.
         background: in volumes, the largest value that counts as background; None for none.
+        device: where to compute.
 
     Raises:
         UserError: if the bundle's file is damaged.
@@ -50,9 +50,14 @@ class Strangenessd(MapTransform):
         image_size: Sequence[int],
         slice_direction: str | int = "acquisition",
         background: float | None = -0.9,
+        device: torch.device | str = "cpu",
     ) -> None:
         super().__init__(keys)
+        self.device = torch.device(device)
         self.familiarity = read_familiarity(bundle_root)
+        self.likeness = None
+        if self.familiarity is not None and self.familiarity.likeness is not None:
+            self.likeness = self.familiarity.likeness.to(self.device)
         self.slice_direction = slice_direction
         self.background = _DARKER_THAN_ALL if background is None else background
         self.samples = NetworkSamples(image_size, slice_direction, background=self.background)
@@ -65,18 +70,25 @@ class Strangenessd(MapTransform):
         for key in self.key_iterator(d):
             facts = ImageFacts.of(d[key], self.slice_direction)
             d["mismatches"] = self.familiarity.facts.mismatches(facts, self.samples.image_size)
-            if self.familiarity.likeness is not None and self._shows_something(d[key]):
-                d["strangeness"] = self._strangeness(self.familiarity.likeness, d[key])
+            d["strangeness"] = self.take_score(d) if is_picture(d[key]) else self._of_volume(d[key])
         return d
 
-    def _strangeness(self, likeness: Likeness, image: torch.Tensor) -> float:
+    def score_pictures(self, pictures: Sequence[torch.Tensor]) -> list[float] | None:
+        """The strangeness of pictures (1, columns, rows) in [-1, 1]; None where the bundle does not know."""
+        if self.likeness is None:
+            return None
+        samples = torch.cat([self.samples(picture.to(self.device)) for picture in pictures])
         with torch.inference_mode():
-            return float(likeness.strangeness(self.samples(image)).mean())
+            return self.likeness.strangeness(samples).tolist()
 
-    def _shows_something(self, image: torch.Tensor) -> bool:
-        if image.dim() == 3:
-            return True
-        slices = SliceLayout.of(image, self.slice_direction).view(convert_to_tensor(image, track_meta=False))
+    def _of_volume(self, volume: torch.Tensor) -> float | None:
+        if self.likeness is None or not self._shows_something(volume):
+            return None
+        with torch.inference_mode():
+            return float(self.likeness.strangeness(self.samples(volume).to(self.device)).mean())
+
+    def _shows_something(self, volume: torch.Tensor) -> bool:
+        slices = SliceLayout.of(volume, self.slice_direction).view(convert_to_tensor(volume, track_meta=False))
         return len(slices) == 1 or bool(has_foreground(slices, self.background).any())
 
 

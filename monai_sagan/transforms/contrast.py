@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from monai.config import KeysCollection
-from monai.transforms import MapTransform
 from monai.utils import TransformBackends, convert_to_tensor
 from torch import nn
 
@@ -19,19 +18,17 @@ from monai_sagan.transforms.anomaly import volume_score
 from monai_sagan.transforms.contrast_ensemble import ContrastEnsemble, read_contrast
 from monai_sagan.transforms.foreground import has_foreground
 from monai_sagan.transforms.network_samples import NetworkSamples
+from monai_sagan.transforms.picture_batches import PictureScoring, is_picture
 from monai_sagan.transforms.resizing import resize
 from monai_sagan.transforms.slices import SliceLayout, check_slice_direction
 
 __all__ = ["SCORES", "ContrastScoreD", "ContrastScoreDict", "ContrastScored", "choose_score"]
 
-_PICTURE = 3  # axes, with the channels'
-_SCORED = "contrast_score_of_batch"  # key of a score that waits
-
 # What the score of a case can be.
 SCORES = ("residual", "contrast")
 
 
-class ContrastScored(MapTransform):
+class ContrastScored(PictureScoring):
     """Replaces ``anomaly_score`` and ``slice_scores`` where a bundle scores by contrast, and says so in ``score_kind``.
 
     The score of a picture is that of a :class:`~monai_sagan.transforms.ContrastEnsemble`, in (0, 1). In a volume each
@@ -71,7 +68,7 @@ class ContrastScored(MapTransform):
     ) -> None:
         super().__init__(keys)
         check_slice_direction(slice_direction)
-        self.image_size = [int(side) for side in image_size]
+        self.samples = NetworkSamples(image_size)
         self.slice_direction = slice_direction
         self.background = background
         self.batch_size = batch_size
@@ -89,10 +86,8 @@ class ContrastScored(MapTransform):
         if self.ensemble is None:
             return d
         for key in self.key_iterator(d):
-            if d[key].dim() == _PICTURE:
-                if _SCORED not in d:
-                    (d,) = self.score_batch([d])
-                d["anomaly_score"] = d.pop(_SCORED)
+            if is_picture(d[key]):
+                d["anomaly_score"] = self.take_score(d)
             else:
                 volume = convert_to_tensor(d[key], track_meta=False, dtype=torch.float32)
                 layout = SliceLayout.of(d[key], self.slice_direction)
@@ -100,25 +95,11 @@ class ContrastScored(MapTransform):
                 d["anomaly_score"] = volume_score(d["slice_scores"])
         return d
 
-    def score_batch(self, cases: Sequence[Mapping[Hashable, Any]]) -> list[dict[Hashable, Any]]:
-        """Scores the pictures of a batch together, which takes less time; a call with one of them takes its score.
-
-        Args:
-            cases: with an image or without; volumes, whose slices are scored together anyway, stay as they are.
-
-        Returns:
-            The same cases, where pictures have a score that waits for the call.
-        """
-        batch = [dict(case) for case in cases]
-        (key,) = self.keys
-        pictures = [case for case in batch if case.get(key) is not None and case[key].dim() == _PICTURE]
-        if self.ensemble is None or not pictures:
-            return batch
-        to_sample = NetworkSamples(self.image_size)
-        samples = torch.cat([to_sample(case[key].to(self.device)) for case in pictures])
-        for case, score in zip(pictures, self._score(self.ensemble, samples)):
-            case[_SCORED] = score
-        return batch
+    def score_pictures(self, pictures: Sequence[torch.Tensor]) -> list[float] | None:
+        """The scores of pictures (1, columns, rows) in [-1, 1]; None unless the bundle scores by contrast."""
+        if self.ensemble is None:
+            return None
+        return self._score(self.ensemble, torch.cat([self.samples(picture.to(self.device)) for picture in pictures]))
 
     def _score_slices(self, ensemble: ContrastEnsemble, volume: torch.Tensor, layout: SliceLayout) -> list[float]:
         """The score of each slice of a volume (C, *spatial), 0 of background."""
@@ -128,7 +109,7 @@ class ContrastScored(MapTransform):
             slices = layout.take(volume, start, min(start + self.batch_size, count))
             shown = has_foreground(slices, self.background).nonzero()[:, 0]
             if len(shown):
-                samples = resize(slices[shown].to(self.device), self.image_size)
+                samples = resize(slices[shown].to(self.device), self.samples.image_size)
                 scores[start + shown] = torch.tensor(self._score(ensemble, samples))
         return scores.tolist()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ def evaluate(
     batch_size: int = 16,
     network: nn.Module | None = None,
     postprocessing: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
-    batch_scoring: Callable[[list[dict[str, Any]]], list[dict[str, Any]]] | None = None,
+    batch_scoring: Sequence[Callable[[list[dict[str, Any]]], list[dict[str, Any]]]] = (),
 ) -> list[dict[str, Any]]:
     """The finished cases, in the order of the run."""
     prepare = Compose(
@@ -93,7 +93,11 @@ def test_a_batch_is_scored_before_its_cases_are_finished(mixed: list[Path]) -> N
     def number(cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [case | {"place": [place, len(cases)]} for place, case in enumerate(cases)]
 
-    finished = evaluate(mixed, batch_size=5, batch_scoring=number, postprocessing=lambda case: case)
+    def copy(cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [case | {"copied": case["place"]} for case in cases]
+
+    finished = evaluate(mixed, batch_size=5, batch_scoring=[number, copy], postprocessing=lambda case: case)
+    assert all(case["copied"] == case["place"] for case in finished)
     assert [case["place"] for case in finished] == [[0, 5], [1, 5], [2, 5], [3, 5], [4, 5], [0, 2], [1, 2]]
     assert all("anomaly_map" in case for case in finished)
 

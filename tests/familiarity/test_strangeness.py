@@ -80,6 +80,19 @@ def test_a_volume_is_as_strange_as_its_slices(judge: Callable, a_volume: Callabl
     assert judge(turned)["strangeness"] == pytest.approx(strangeness[0], abs=1e-5)
 
 
+def test_pictures_of_a_batch_are_as_strange_as_alone(trained: Path) -> None:
+    judge = Strangenessd("image", trained, (32, 32))
+    noise = torch.rand(3, 1, 50, 40, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    cases: list[dict[str, Any]] = [{"image": noise[0]}, {"image": None}, {"image": torch.zeros(1, 40, 40, 8)}]
+    cases += [{"path": "x", "error": "x: damaged."}, {"image": noise[1]}, {"image": noise[2][:, :36]}]
+    batch = judge.score_batch(cases)
+    assert [case.keys() == other.keys() for case, other in zip(batch, cases)] == [False, True, True, True, False, False]
+    for number in (0, 4, 5):
+        judged = judge(batch[number])
+        assert judged.keys() == {"image", "strangeness", "mismatches"}
+        assert judged["strangeness"] == pytest.approx(judge(cases[number])["strangeness"], abs=1e-5)
+
+
 def test_a_volume_of_background_is_not_judged(trained: Path) -> None:
     judge = Strangenessd("image", trained, (32, 32))
     assert judge({"image": torch.full((1, 20, 20, 8), -1.0)})["strangeness"] is None
