@@ -10,13 +10,15 @@ import torch
 from monai.data import MetaTensor
 from monai.engines import Evaluator
 from monai.inferers import Inferer
-from monai.utils import CommonKeys, convert_to_dst_type, convert_to_tensor
+from monai.utils import CommonKeys, convert_to_dst_type, convert_to_tensor, ensure_tuple
 from torch import nn
 from torch.utils.data import DataLoader
 
 from monai_sagan.errors import UserError, causes_of, explain
 
 __all__ = ["AnomalyEvaluator"]
+
+BatchScoring = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
 
 
 class AnomalyEvaluator(Evaluator):
@@ -34,8 +36,8 @@ class AnomalyEvaluator(Evaluator):
         network: restores images.
         inferer: maps (B, C, *spatial) and the network to a dictionary of tensors (B, ...).
         postprocessing: applied to each case after the inferer.
-        batch_scoring: applied to the cases of a batch before, each in turn; what they add, the postprocessing
-            finds.
+        batch_scoring: one or several, each applied to the cases of a batch before that; what they add, the
+            postprocessing finds.
         val_handlers: handlers to attach.
     """
 
@@ -46,13 +48,13 @@ class AnomalyEvaluator(Evaluator):
         network: nn.Module,
         inferer: Inferer,
         postprocessing: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
-        batch_scoring: Sequence[Callable[[list[dict[str, Any]]], list[dict[str, Any]]]] = (),
+        batch_scoring: BatchScoring | Sequence[BatchScoring] = (),
         val_handlers: Sequence | None = None,
     ) -> None:
         self.network = network
         self.inferer = inferer
         self.finish = postprocessing
-        self.batch_scoring = batch_scoring
+        self.batch_scoring = ensure_tuple(batch_scoring)
         super().__init__(device=device, val_data_loader=val_data_loader, val_handlers=val_handlers, decollate=False)
 
     def _iteration(  # type: ignore[override]

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from monai_sagan.data import CaseDataset, CaseReader
 from monai_sagan.engines import AnomalyEvaluator
+from monai_sagan.engines.anomaly_evaluator import BatchScoring
 from monai_sagan.inferers import RestorationInferer
 from monai_sagan.transforms import AnomalyScored, Greyscaled, ScaleToNetworkRanged
 
@@ -48,7 +49,7 @@ def evaluate(
     batch_size: int = 16,
     network: nn.Module | None = None,
     postprocessing: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
-    batch_scoring: Sequence[Callable[[list[dict[str, Any]]], list[dict[str, Any]]]] = (),
+    batch_scoring: BatchScoring | Sequence[BatchScoring] = (),
 ) -> list[dict[str, Any]]:
     """The finished cases, in the order of the run."""
     prepare = Compose(
@@ -100,6 +101,7 @@ def test_a_batch_is_scored_before_its_cases_are_finished(mixed: list[Path]) -> N
     assert all(case["copied"] == case["place"] for case in finished)
     assert [case["place"] for case in finished] == [[0, 5], [1, 5], [2, 5], [3, 5], [4, 5], [0, 2], [1, 2]]
     assert all("anomaly_map" in case for case in finished)
+    assert [case["place"] for case in evaluate(mixed, batch_size=7, batch_scoring=number)] == [[n, 7] for n in range(7)]
 
 
 def test_a_bad_case_among_good_ones(a_picture: Callable[..., Path], tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ class TestPublishedNumbers:
 
 
 class TestPublishedNames:
-    """The published sizes: 51 million parameters, here without the memory for them."""
+    """The published sizes: 45 million parameters, here without the memory for them."""
 
     @pytest.fixture
     def full_size(self) -> dict[str, torch.nn.Module]:

@@ -290,6 +290,7 @@ def test_page_says_what_was_measured(tmp_path):
     assert BUNDLE["weights_sha256"] in text
     assert "1.000 for pixels above 0.1, a threshold from other cases" in text
     assert "For research use only." in text
+    assert "anomaly score. A model that works" in text
     assert html.count("<svg viewBox") == 3 + 12  # three charts, and an outline for every anomalous case shown
 
 
