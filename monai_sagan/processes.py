@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "alone",
     "first_alone",
+    "from_all",
     "is_first",
     "is_of_lost_process",
     "join",
@@ -115,6 +116,21 @@ def join_shares(share: Sequence[ItemT]) -> list[ItemT]:
         dist.broadcast_object_list(told, src=other)
         shares.append(told[0])
     return [shares[number % world][number // world] for number in range(sum(map(len, shares)))]
+
+
+def from_all(item: ItemT) -> list[ItemT]:
+    """What each of the processes that train together has, by rank; they all have to ask.
+
+    Args:
+        item: what this one has.
+    """
+    import torch.distributed as dist
+
+    if not (dist.is_available() and dist.is_initialized()):
+        return [item]
+    items = [item] * dist.get_world_size()
+    dist.all_gather_object(items, item)
+    return items
 
 
 def share_of_batch(batch_size: int) -> int:

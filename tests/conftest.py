@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nibabel as nib
@@ -332,3 +334,31 @@ def place(affine: np.ndarray, slice_number: int) -> dict[str, list[DSfloat]]:
 
 def _decimals(values: np.ndarray) -> list[DSfloat]:
     return [DSfloat(float(value), auto_format=True) for value in values]
+
+
+@pytest.fixture
+def pretended_cuda(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """CUDA's streams and recordings without a GPU: what is recorded runs as it is, and replaying it does nothing.
+
+    The list has the devices that were made the current one, the innermost last.
+    """
+    current: list[Any] = []
+
+    @contextmanager
+    def device(chosen: Any) -> Iterator[None]:
+        current.append(chosen)
+        yield
+        current.pop()
+
+    @contextmanager
+    def within(*args: Any, **kwargs: Any) -> Iterator[None]:
+        yield
+
+    stream = SimpleNamespace(wait_stream=lambda other: None)
+    monkeypatch.setattr(torch.cuda, "device", device)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device=None: stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device=None: stream)
+    monkeypatch.setattr(torch.cuda, "stream", within)
+    monkeypatch.setattr(torch.cuda, "graph", within)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: SimpleNamespace(replay=lambda: None))
+    return current

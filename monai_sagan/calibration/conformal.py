@@ -87,6 +87,11 @@ class FalsePositiveRate:
     confidence: float
 
 
+def fewest_healthy(rate: float) -> int:
+    """With how many healthy images a p-value can be so small, and a threshold can have such a false positive rate."""
+    return math.ceil(1 / rate - 1 - 1e-9)
+
+
 def false_positive_rate(num_healthy: int, rate: float, confidence: float = 0.95) -> FalsePositiveRate:
     """What :func:`conformal_threshold` guarantees with so many healthy images, where no two score the same.
 
@@ -105,7 +110,7 @@ def false_positive_rate(num_healthy: int, rate: float, confidence: float = 0.95)
     if rank > num_healthy:
         raise ValueError(
             f"{num_healthy} healthy images are too few for a false positive rate of {rate:g}; at least "
-            f"{math.ceil(1 / rate - 1 - 1e-9)} are needed."
+            f"{fewest_healthy(rate)} are needed."
         )
     above = beta(num_healthy + 1 - rank, rank)
     low, high = above.interval(confidence)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
-from monai_sagan.calibration.conformal import conformal_threshold, false_positive_rate, smallest_p_value
+from monai_sagan.calibration.conformal import (
+    conformal_threshold,
+    false_positive_rate,
+    fewest_healthy,
+    smallest_p_value,
+)
 from monai_sagan.calibration.pixel_scale import PixelScale
 from monai_sagan.calibration.store import Calibration
 from monai_sagan.calibration.transform import STRANGER_RATE
@@ -36,7 +39,8 @@ def _promise(kind: str, scores: tuple[float, ...], rate: float) -> str:
     threshold = conformal_threshold(scores, rate)
     if threshold is None:
         return (
-            f"{start}. These are too few for a threshold with {rate:.0%} false positives, which needs {_fewest(rate)}."
+            f"{start}. These are too few for a threshold with {rate:.0%} false positives, which needs "
+            f"{fewest_healthy(rate)}."
         )
     promised = false_positive_rate(count, rate)
     return (
@@ -48,7 +52,7 @@ def _promise(kind: str, scores: tuple[float, ...], rate: float) -> str:
 def _of_maps(kind: str, scale: PixelScale | None, rate: float) -> list[str]:
     threshold = None if scale is None else conformal_threshold(scale.peaks, rate)
     if threshold is None:
-        return [f"No findings in maps: they take a network in 2D, and {_fewest(rate)} healthy {kind}."]
+        return [f"No findings in maps: they take a network in 2D, and {fewest_healthy(rate)} healthy {kind}."]
     return [
         f"A place is a finding above {threshold:.3g} standard deviations from healthy {kind}; {rate:.0%} of them, at "
         "most and on average, have any."
@@ -59,10 +63,5 @@ def _of_strangers(kind: str, strangeness: tuple[float, ...]) -> list[str]:
     if not strangeness:
         return [f"{kind.capitalize()} of something else are not recognised by their looks: the bundle knows none."]
     if smallest_p_value(len(strangeness)) > STRANGER_RATE:
-        return [f"Too few healthy {kind} to recognise those of something else; {_fewest(STRANGER_RATE)} do."]
+        return [f"Too few healthy {kind} to recognise those of something else; {fewest_healthy(STRANGER_RATE)} do."]
     return [f"Of {kind} like these, {STRANGER_RATE:.0%} are taken for something else by mistake."]
-
-
-def _fewest(rate: float) -> int:
-    """So many healthy images give a p-value that small."""
-    return math.ceil(1 / rate - 1 - 1e-9)

@@ -20,6 +20,8 @@ from monai_sagan.calibration.store import read_calibration
 
 __all__ = ["DeviationMapD", "DeviationMapDict", "DeviationMapd"]
 
+_MOST_FINDINGS = np.iinfo(np.int16).max  # that have a number in the map of findings
+
 
 class DeviationMapd(MapTransform):
     """Adds ``deviation_map``, ``findings_map``, ``findings`` and ``finding_threshold`` of a calibrated bundle.
@@ -115,27 +117,28 @@ def find_regions(
     Returns:
         (*spatial), 0 or the number of the finding, and the findings, as :class:`DeviationMapd` has them.
     """
-    regions, count = ndimage.label(deviation > threshold, np.ones((3,) * deviation.ndim))
-    if not count:
-        return regions.astype(np.int16), []
-    numbers = np.arange(1, count + 1)
-    places = ndimage.maximum_position(deviation, regions, numbers)
-    peaks = np.array([deviation[place] for place in places], dtype=float)
-    sizes = np.bincount(regions.ravel())
-    order = np.argsort(-peaks, kind="stable")
-    renamed = np.zeros(count + 1, dtype=np.int16)
-    renamed[order + 1] = numbers
-    findings = [
-        {
-            "label": label,
-            "voxel": [int(index) for index in places[number]],
-            "deviation": float(peaks[number]),
-            "num_voxels": int(sizes[number + 1]),
-            "p_value": conformal_p_value(float(peaks[number]), healthy_peaks),
-        }
-        for label, number in enumerate(order, start=1)
-    ]
+    regions, _ = ndimage.label(deviation > threshold, np.ones((3,) * deviation.ndim))
+    boxes = ndimage.find_objects(regions)
+    found = [_highest(deviation[box], regions[box] == number, box) for number, box in enumerate(boxes, start=1)]
+    order = sorted(range(len(found)), key=lambda index: -found[index]["deviation"])[:_MOST_FINDINGS]
+    renamed = np.zeros(len(found) + 1, dtype=np.int16)
+    findings = []
+    for label, index in enumerate(order, start=1):
+        renamed[index + 1] = label
+        p_value = conformal_p_value(found[index]["deviation"], healthy_peaks)
+        findings.append({"label": label, **found[index], "p_value": p_value})
     return renamed[regions], findings
+
+
+def _highest(deviation: np.ndarray, region: np.ndarray, box: Sequence[slice]) -> dict[str, Any]:
+    """Where a region that lies in a box of an image is highest, how high, and its size."""
+    inside = np.where(region, deviation, -np.inf)
+    place = np.unravel_index(inside.argmax(), inside.shape)
+    return {
+        "voxel": [side.start + int(index) for side, index in zip(box, place)],
+        "deviation": float(inside[place]),
+        "num_voxels": int(np.count_nonzero(region)),
+    }
 
 
 DeviationMapD = DeviationMapDict = DeviationMapd

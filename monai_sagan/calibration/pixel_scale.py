@@ -73,11 +73,12 @@ def fit_pixel_scale(healthy: Sequence[MapOfHealthy], num_places: int = NUM_PLACE
     """
     if len(healthy) < _FEWEST:
         return None
-    sums = torch.stack([_sums(image, num_places) for image in healthy])
-    total = sums.sum(0)
+    total = _sums(healthy[0], num_places)
+    for image in healthy[1:]:
+        total += _sums(image, num_places)
     peaks = []
-    for image, own in zip(healthy, sums):
-        mean, spread = _mean_and_spread(total - own)
+    for image in healthy:  # whose sums are made again, since those of all would take the memory of many maps
+        mean, spread = _mean_and_spread(total - _sums(image, num_places))
         others = PixelScale(mean, spread, ())
         peaks.append(float(others.deviations(image.maps.float(), image.places).max()))
     mean, spread = _mean_and_spread(total)

@@ -15,6 +15,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from monai_sagan.errors import UserError, causes_of, explain
+from monai_sagan.transforms.picture_batches import is_picture
 
 __all__ = ["AnomalyEvaluator"]
 
@@ -69,10 +70,10 @@ class AnomalyEvaluator(Evaluator):
             cases = list(group)
             if shape is None:
                 finished += cases
-            elif len(shape) == _VOLUME:
-                finished += [case for alone in cases for case in self._restore([alone])]
-            else:
+            elif is_picture(cases[0][CommonKeys.IMAGE]):
                 finished += self._restore(cases)
+            else:
+                finished += [case for alone in cases for case in self._restore([alone])]
         batchdata.clear()  # the engine keeps the batch, and so its volumes, while the next one is read
         return finished
 
@@ -99,9 +100,6 @@ class AnomalyEvaluator(Evaluator):
             if not isinstance(causes_of(error)[-1], UserError):
                 raise
             return _failed(case, explain(error))
-
-
-_VOLUME = 4  # axes, with the channels'
 
 
 def _shape(case: dict[str, Any]) -> tuple[int, ...] | None:

@@ -35,6 +35,7 @@ from monai_sagan.transforms.contrast_ensemble import (
     make_network,
     network_logits,
 )
+from monai_sagan.transforms.moving import move_pictures
 
 __all__ = ["ContrastTraining"]
 
@@ -213,7 +214,10 @@ class ContrastTraining:
 
     def _fingerprint(self, pictures: _Pictures) -> str:
         """What tells this training from others: a digest of its images and settings."""
-        digest = hashlib.sha256(repr((self.networks, self.trees, self.steps, self.seed)).encode())
+        with torch.random.fork_rng([]):
+            network = repr(make_network(self.network)) if self.networks else ""
+        settings = (self.networks, self.trees, self.steps, self.seed, network)
+        digest = hashlib.sha256(repr((*settings, pictures.counts, tuple(pictures.images.shape))).encode())
         for some in pictures.images.split(_AT_ONCE):
             digest.update(some.contiguous().numpy().tobytes())
         return digest.hexdigest()
@@ -314,18 +318,9 @@ def move_about(images: torch.Tensor, random: torch.Generator) -> torch.Tensor:
     angle, size, proportion, across, down = torch.rand(5, len(images), generator=random) * 2 - 1
     angle, size, proportion = angle * 0.17, 1 + size * 0.1, 1 + proportion * 0.06
     mirror = torch.where(torch.rand(len(images), generator=random) < 0.5, -1.0, 1.0)
-    columns, rows = size * proportion * mirror, size
-    # A shift of 2 is the whole side.
-    maps = torch.stack(
-        [
-            torch.stack([angle.cos() * columns, -angle.sin() * rows, across * 0.1], dim=1),
-            torch.stack([angle.sin() * columns, angle.cos() * rows, down * 0.1], dim=1),
-        ],
-        dim=1,
-    ).to(images.device)
-    grid = F.affine_grid(maps, list(images.shape), align_corners=False)
+    zoom = (size * proportion * mirror, size)
     # Outside is 0 to the function, and black is -1.
-    return F.grid_sample(images + 1, grid, padding_mode="zeros", align_corners=False) - 1
+    return move_pictures(images + 1, angle, zoom, (across * 0.05, down * 0.05), outside="zeros") - 1
 
 
 def _endlessly(numbers: torch.Tensor, random: torch.Generator) -> Iterator[torch.Tensor]:

@@ -24,13 +24,17 @@ class GraphedStep:
     Args:
         step: takes tensors on the device, of the same shapes each time, and gives a dictionary of such tensors.
         optimizers: those that the step uses.
+        device: where.
     """
 
-    def __init__(self, step: Callable[..., dict[str, torch.Tensor]], optimizers: Sequence[Optimizer]) -> None:
+    def __init__(
+        self, step: Callable[..., dict[str, torch.Tensor]], optimizers: Sequence[Optimizer], device: torch.device
+    ) -> None:
         self.step = step
-        self.groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+        self.optimizers = optimizers
+        self.device = device
         self.calls = 0
-        self.stream = torch.cuda.Stream()
+        self.stream = torch.cuda.Stream(device)
         self.graph = torch.cuda.CUDAGraph()
         self.inputs: list[torch.Tensor] = []
         self.rates: list[torch.Tensor] = []
@@ -45,6 +49,15 @@ class GraphedStep:
         Returns:
             What the step gives.
         """
+        with torch.cuda.device(self.device):  # streams and recordings are those of the current one
+            return self._call(inputs)
+
+    @property
+    def groups(self) -> list[dict[str, Any]]:
+        """The optimizers' groups of parameters, which are others once a checkpoint was loaded."""
+        return [group for optimizer in self.optimizers for group in optimizer.param_groups]
+
+    def _call(self, inputs: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
         self.calls += 1
         if self.calls <= _WARM_UP:
             return self._run(inputs)
@@ -69,7 +82,7 @@ class GraphedStep:
         self.inputs = [tensor.clone() for tensor in inputs]
         rates: list[Any] = [group["lr"] for group in self.groups]
         # A number would be recorded as it is; a tensor is read at each replay.
-        self.rates = [torch.tensor(float(rate), device=self.inputs[0].device) for rate in rates]
+        self.rates = [torch.tensor(float(rate), device=self.device) for rate in rates]
         try:
             for group, tensor in zip(self.groups, self.rates):
                 group["lr"] = tensor

@@ -97,8 +97,8 @@ class SAGANTrainer(Trainer):
         self.train_both: Callable[..., dict[str, torch.Tensor]] = self._train_both
         if cuda_graphs and device.type == "cuda":
             optimizers = (generator_optimizer, critic_optimizer)
-            self.train_critic = GraphedStep(self._train_critic, optimizers[1:])
-            self.train_both = GraphedStep(self._train_both, optimizers)
+            self.train_critic = GraphedStep(self._train_critic, optimizers[1:], device)
+            self.train_both = GraphedStep(self._train_both, optimizers, device)
         # Handlers attach, and may look at the networks, while the base class is set up.
         super().__init__(
             device=device,

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from monai_sagan.data import HealthyUnlabeledDataset
-from monai_sagan.familiarity.facts import FactsRecorderd, KnownFacts
+from monai_sagan.familiarity.facts import FactsRecorderd, ImageFacts, KnownFacts
 from monai_sagan.familiarity.held_out import held_out_strangeness
 from monai_sagan.familiarity.likeness import Likeness
 from monai_sagan.familiarity.store import Familiarity, write_familiarity
-from monai_sagan.processes import first_alone
+from monai_sagan.processes import first_alone, from_all
 
 __all__ = ["FamiliarityFitting"]
 
@@ -56,13 +57,14 @@ class FamiliarityFitting:
         Raises:
             OSError: if the file cannot be written.
         """
-        first_alone(self._run)
+        facts = [facts for seen in from_all(self.recorder.seen) for facts in seen]  # each process read a share
+        first_alone(lambda: self._run(facts))
 
-    def _run(self) -> None:
+    def _run(self, facts: Sequence[ImageFacts]) -> None:
         if self.resume and self.path.is_file():
             return
         likeness = self._likeness() if self.dataset.healthy.dim() == 4 else None
-        write_familiarity(self.path, Familiarity(KnownFacts.of(self.recorder.seen), likeness))
+        write_familiarity(self.path, Familiarity(KnownFacts.of(facts), likeness))
 
     def _likeness(self) -> Likeness:
         parts = [getattr(self.dataset, kind) for kind in _KINDS]

@@ -7,6 +7,8 @@ import math
 import torch
 from torch.nn import functional as F
 
+from monai_sagan.transforms.moving import move_pictures
+
 __all__ = ["harmless_changes"]
 
 _TURN = math.radians(2.5)
@@ -38,19 +40,13 @@ def harmless_changes(pictures: torch.Tensor, generator: torch.Generator) -> torc
     def share(most: float) -> torch.Tensor:
         return most * torch.rand(len(pictures), 1, 1, 1, generator=generator)
 
-    moved = _move(pictures, draw(_TURN), draw(_ZOOM).exp(), 2 * torch.stack([draw(_SHIFT), draw(_SHIFT)], dim=1))
+    angle, zoom = draw(_TURN), draw(_ZOOM).exp()
+    moved = move_pictures(pictures, angle, (zoom, zoom), (draw(_SHIFT), draw(_SHIFT)), outside="border")
     grey = (torch.lerp(moved, _blur(moved), share(1.0)) + 1) / 2
     grey = grey.clamp(0, 1) ** draw(_GAMMA).exp()[:, None, None, None]
     grey = grey * (1 + draw(_GAIN))[:, None, None, None] + draw(_OFFSET)[:, None, None, None]
     grey = grey + share(_NOISE) * torch.randn(grey.shape, generator=generator)
     return grey.clamp(0, 1) * 2 - 1
-
-
-def _move(pictures: torch.Tensor, turn: torch.Tensor, zoom: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
-    across = torch.stack([zoom * turn.cos(), -zoom * turn.sin(), shift[:, 0]], dim=1)
-    down = torch.stack([zoom * turn.sin(), zoom * turn.cos(), shift[:, 1]], dim=1)
-    grid = F.affine_grid(torch.stack([across, down], dim=1), list(pictures.shape), align_corners=False)
-    return F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
 
 
 def _blur(pictures: torch.Tensor) -> torch.Tensor:

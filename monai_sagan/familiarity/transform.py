@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 from monai.config import KeysCollection
-from monai.utils import TransformBackends, convert_to_tensor
+from monai.utils import TransformBackends
 
 from monai_sagan.familiarity.facts import ImageFacts
 from monai_sagan.familiarity.store import read_familiarity
-from monai_sagan.transforms import NetworkSamples, SliceLayout, has_foreground
+from monai_sagan.transforms import NetworkSamples
 from monai_sagan.transforms.picture_batches import PictureScoring, is_picture
 
 __all__ = ["StrangenessD", "StrangenessDict", "Strangenessd"]
@@ -59,8 +59,8 @@ class Strangenessd(PictureScoring):
         if self.familiarity is not None and self.familiarity.likeness is not None:
             self.likeness = self.familiarity.likeness.to(self.device)
         self.slice_direction = slice_direction
-        self.background = _DARKER_THAN_ALL if background is None else background
-        self.samples = NetworkSamples(image_size, slice_direction, background=self.background)
+        darker = _DARKER_THAN_ALL if background is None else background
+        self.samples = NetworkSamples(image_size, slice_direction, background=darker)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
@@ -82,14 +82,14 @@ class Strangenessd(PictureScoring):
             return self.likeness.strangeness(samples).tolist()
 
     def _of_volume(self, volume: torch.Tensor) -> float | None:
-        if self.likeness is None or not self._shows_something(volume):
+        if self.likeness is None:
+            return None
+        try:
+            samples = self.samples(volume)
+        except ValueError:  # it shows nothing but background
             return None
         with torch.inference_mode():
-            return float(self.likeness.strangeness(self.samples(volume).to(self.device)).mean())
-
-    def _shows_something(self, volume: torch.Tensor) -> bool:
-        slices = SliceLayout.of(volume, self.slice_direction).view(convert_to_tensor(volume, track_meta=False))
-        return len(slices) == 1 or bool(has_foreground(slices, self.background).any())
+            return float(self.likeness.strangeness(samples.to(self.device)).mean())
 
 
 StrangenessD = StrangenessDict = Strangenessd

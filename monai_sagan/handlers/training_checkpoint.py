@@ -13,6 +13,7 @@ from monai.transforms import Randomizable
 
 from monai_sagan.errors import SettingError, UserError
 from monai_sagan.files import read_tensors, save_tensors
+from monai_sagan.processes import from_all
 
 __all__ = ["TrainingCheckpoint"]
 
@@ -72,7 +73,7 @@ class TrainingCheckpoint:
         state = engine.state
         if state.epoch != state.max_epochs and state.epoch % self.interval != 0:
             return
-        random_states = _from_all_processes(self._random_state(state.device))
+        random_states = from_all(self._random_state(state.device))
         if idist.get_rank() != 0:
             return
         content = {name: _unwrap(item).state_dict() for name, item in self.objects.items()}
@@ -126,11 +127,3 @@ class TrainingCheckpoint:
 
 def _unwrap(item: Any) -> Any:
     return item.module if isinstance(item, torch.nn.parallel.DistributedDataParallel) else item
-
-
-def _from_all_processes(state: dict[str, Any]) -> list[dict[str, Any]]:
-    """The states of all processes, by rank."""
-    states = [state] * idist.get_world_size()
-    if len(states) > 1:
-        torch.distributed.all_gather_object(states, state)
-    return states

@@ -10,6 +10,7 @@ from monai.inferers import Inferer
 from monai.utils import convert_to_dst_type, convert_to_tensor
 
 from monai_sagan.inferers.batches import device_of, with_affine
+from monai_sagan.inferers.precision import gains_by_bfloat16
 from monai_sagan.transforms import WholeImage
 
 __all__ = ["ClassificationInferer"]
@@ -23,7 +24,8 @@ class ClassificationInferer(Inferer):
 
     Args:
         image_size: the network's size, rows first; its length says whether the network works in 2D or 3D.
-        amp: whether CUDA devices compute in bfloat16; others always compute in 32 bits, where it is faster.
+        amp: whether to compute in bfloat16 on CUDA devices where that is faster, see
+            :func:`~monai_sagan.inferers.precision.gains_by_bfloat16`; elsewhere it is always 32 bits.
         device: where to compute; by default where the network is.
 
     Attributes:
@@ -62,7 +64,8 @@ class ClassificationInferer(Inferer):
         device = device_of(network, plain.device) if self.device is None else torch.device(self.device)
         with torch.inference_mode():
             batch = torch.stack([self.whole_image(image) for image in images]).to(device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=self.amp and device.type == "cuda"):
+            amp = self.amp and device.type == "cuda" and gains_by_bfloat16(network, device)
+            with torch.autocast(device.type, torch.bfloat16, enabled=amp):
                 logits = network(batch, *args, **kwargs)
             outputs = {"probabilities": logits.float().softmax(1).to(plain.device)}
             weight_map = getattr(network, "weight_map", None)

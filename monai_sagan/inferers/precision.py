@@ -20,12 +20,20 @@ def gains_by_bfloat16(network: Any, device: torch.device) -> bool:
         device: where.
 
     Returns:
-        True for large networks on CUDA devices, and on processors that have instructions for it (AVX-512 BF16 or AMX).
+        True for large networks, on CUDA devices and processors that have instructions for it: from Ampere on; AVX-512
+        BF16 or AMX.
     """
     if not isinstance(network, torch.nn.Module):
         return False
-    has_bfloat16 = device.type == "cuda" or (device.type == "cpu" and _processor_has_bfloat16())
-    return has_bfloat16 and sum(parameter.numel() for parameter in network.parameters()) >= _LARGE
+    is_large = sum(parameter.numel() for parameter in network.parameters()) >= _LARGE
+    return is_large and _has_bfloat16(device)
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and _processor_has_bfloat16()
 
 
 def _processor_has_bfloat16() -> bool:

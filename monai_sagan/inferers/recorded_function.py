@@ -31,12 +31,13 @@ class RecordedFunction:
         Returns:
             What it gives; the next call writes over it.
         """
-        if inputs[0].shape not in self.recordings:
-            self.recordings[inputs[0].shape] = self._record(inputs)
-        graph, kept, output = self.recordings[inputs[0].shape]
-        for tensor, new in zip(kept, inputs):
-            tensor.copy_(new)
-        graph.replay()
+        with torch.cuda.device(inputs[0].device):  # streams and recordings are those of the current one
+            if inputs[0].shape not in self.recordings:
+                self.recordings[inputs[0].shape] = self._record(inputs)
+            graph, kept, output = self.recordings[inputs[0].shape]
+            for tensor, new in zip(kept, inputs):
+                tensor.copy_(new)
+            graph.replay()
         return output
 
     def _record(

@@ -139,7 +139,8 @@ class RestorationInferer(Inferer):
         if self.prepared is None or self.prepared[0] != made_of:
 
             def restore(patches: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-                with torch.autocast("cuda", torch.bfloat16, enabled=amp):
+                # Weights that were cast before would be freed while the recording still reads them.
+                with torch.autocast("cuda", torch.bfloat16, enabled=amp, cache_enabled=False):
                     return network.restore_patches(patches, places).float()
 
             compiled = torch.compile(restore, dynamic=False) if self.compile else restore

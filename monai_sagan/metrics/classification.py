@@ -11,6 +11,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_score, recall_score, roc_auc_score
 
 from monai_sagan.metrics.detection import Interval
+from monai_sagan.metrics.resampled_area import ResampledArea
 
 __all__ = ["classification_metrics"]
 
@@ -97,7 +98,7 @@ def _area(is_class: NDArray[np.bool_], scores: NDArray[np.float64]) -> float | N
 
 def _macro_auc(truth: NDArray[np.int64], values: NDArray[np.float64], area: float, seed: int) -> Interval:
     """The mean area of all classes with its percentile interval of a stratified bootstrap; no class is missing."""
-    areas = [_ResampledArea(truth == number, values[:, number]) for number in range(values.shape[1])]
+    areas = [ResampledArea(truth == number, values[:, number]) for number in range(values.shape[1])]
     groups = [np.flatnonzero(truth == number) for number in range(values.shape[1])]
     generator = np.random.default_rng(seed)
     resampled = []
@@ -107,27 +108,6 @@ def _macro_auc(truth: NDArray[np.int64], values: NDArray[np.float64], area: floa
         resampled.append(np.mean([of_class(times) for of_class in areas]))
     low, high = np.quantile(resampled, [(1.0 - CONFIDENCE) / 2.0, (1.0 + CONFIDENCE) / 2.0])
     return Interval(value=area, low=float(low), high=float(high))
-
-
-class _ResampledArea:
-    """The area under the ROC curve when each image is there a number of times.
-
-    As scikit-learn's with these numbers as weights, but images are sorted once and not in each of a thousand resamples,
-    which would take a quarter of a minute for 5000 images of ten classes.
-    """
-
-    def __init__(self, is_class: NDArray[np.bool_], scores: NDArray[np.float64]) -> None:
-        self.order = np.argsort(scores)
-        self.is_class = is_class[self.order]
-        ordered = scores[self.order]
-        self.starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])  # of each run of equal scores
-
-    def __call__(self, times: NDArray[np.int64]) -> float:
-        ordered = times[self.order]
-        positive = np.add.reduceat(np.where(self.is_class, ordered, 0), self.starts)
-        negative = np.add.reduceat(np.where(self.is_class, 0, ordered), self.starts)
-        below = np.cumsum(negative) - negative / 2  # of equal ones, half count as below
-        return float(positive @ below / (positive.sum() * negative.sum()))
 
 
 def _per_class(names: Sequence[str], values: NDArray[np.float64]) -> dict[str, float | None]:

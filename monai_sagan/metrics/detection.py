@@ -8,11 +8,14 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score
+
+from monai_sagan.metrics.resampled_area import ResampledArea
 
 __all__ = ["Interval", "binomial_rate", "dice", "image_auc", "image_average_precision", "pixel_average_precision"]
 
-Metric = Callable[[NDArray[np.int64], NDArray[np.float64]], float]
+# Of images each of which is there a number of times.
+Metric = Callable[[NDArray[np.int64]], float]
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,8 @@ def image_auc(
         ValueError: if lengths differ, a label is neither 0 nor 1, only one class is present, a score is not finite, or
             `confidence` or `resamples` is out of its range.
     """
-    return _bootstrapped(roc_auc_score, labels, scores, confidence, resamples, seed)
+    truth, values = _checked_scores(labels, scores)
+    return _bootstrapped(ResampledArea(truth == 1, values), truth, confidence, resamples, seed)
 
 
 def image_average_precision(
@@ -98,7 +102,12 @@ def image_average_precision(
         ValueError: if lengths differ, a label is neither 0 nor 1, only one class is present, a score is not finite, or
             `confidence` or `resamples` is out of its range.
     """
-    return _bootstrapped(average_precision_score, labels, scores, confidence, resamples, seed)
+    truth, values = _checked_scores(labels, scores)
+
+    def precision(times: NDArray[np.int64]) -> float:
+        return float(average_precision_score(truth, values, sample_weight=times))
+
+    return _bootstrapped(precision, truth, confidence, resamples, seed)
 
 
 def pixel_average_precision(maps: Sequence[ArrayLike], masks: Sequence[ArrayLike]) -> float:
@@ -148,24 +157,20 @@ def dice(maps: Sequence[ArrayLike], masks: Sequence[ArrayLike], threshold: float
     return float(np.mean(overlaps))
 
 
-def _bootstrapped(
-    metric: Metric, labels: ArrayLike, scores: ArrayLike, confidence: float, resamples: int, seed: int
-) -> Interval:
-    """A metric of labels and scores, with its percentile interval of a stratified bootstrap."""
+def _bootstrapped(metric: Metric, truth: NDArray[np.int64], confidence: float, resamples: int, seed: int) -> Interval:
+    """A metric with its percentile interval of a stratified bootstrap."""
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence must lie between 0 and 1, not {confidence}.")
     if resamples < 1:
         raise ValueError(f"resamples must be at least 1, not {resamples}.")
-    truth, values = _checked_scores(labels, scores)
-    healthy, anomalous = values[truth == 0], values[truth == 1]
-    ordered = np.repeat([0, 1], [healthy.size, anomalous.size])
+    groups = [np.flatnonzero(truth == label) for label in (0, 1)]
     generator = np.random.default_rng(seed)
-    resampled = [
-        metric(ordered, np.concatenate([generator.choice(group, group.size) for group in (healthy, anomalous)]))
-        for _ in range(resamples)
-    ]
+    resampled = []
+    for _ in range(resamples):
+        chosen = np.concatenate([generator.choice(group, group.size) for group in groups])
+        resampled.append(metric(np.bincount(chosen, minlength=truth.size)))
     low, high = np.quantile(resampled, [(1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0])
-    return Interval(value=float(metric(truth, values)), low=float(low), high=float(high))
+    return Interval(value=float(metric(np.ones_like(truth))), low=float(low), high=float(high))
 
 
 def _checked_scores(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

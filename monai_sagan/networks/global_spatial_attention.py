@@ -256,7 +256,8 @@ class GlobalSpatialAttention(nn.Module):
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
         frozen = frozen_map_in(state_dict, prefix)
         if frozen is not None:
-            self._fix(torch.empty_like(frozen, device=next(self.buffers()).device))
+            # Of this network's size: a map of another one is then refused.
+            self._fix(frozen.new_empty(1, 1, *self.image_shape[1:], device=next(self.buffers()).device))
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 

@@ -91,7 +91,7 @@ def _normalise(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """The normalised voxels; and of each channel its mean, one over its deviation, and what voxels are scaled by."""
     sides = [-1] + [1] * (x.dim() - 2)
-    variance, mean = (_exact(moment) for moment in torch.var_mean(x, _spatial(x), correction=0, keepdim=True))
+    variance, mean = (_widened(moment) for moment in torch.var_mean(x, _spatial(x), correction=0, keepdim=True))
     inverse = (variance + eps).rsqrt()
     scale = inverse if weight is None else inverse * weight.reshape(sides)
     shift = -mean * scale if bias is None else bias.reshape(sides) - mean * scale
@@ -102,8 +102,8 @@ def _spatial(x: torch.Tensor) -> list[int]:
     return list(range(2, x.dim()))
 
 
-def _exact(moment: torch.Tensor) -> torch.Tensor:
-    """With at least 32 bits."""
+def _widened(moment: torch.Tensor) -> torch.Tensor:
+    """In at least 32 bits, to compute with; it was taken in the precision of the voxels."""
     return moment if moment.dtype == torch.float64 else moment.float()
 
 

@@ -119,7 +119,7 @@ class SAGANGenerator(nn.Module):
                 all, as published.
 
         Returns:
-            The restored images, of the same shape, in (-1, 1).
+            The restored images, of the same shape, in [-1, 1].
 
         Raises:
             ValueError: if the size does not fit the grid of patches; the message says which sizes do.

@@ -65,7 +65,7 @@ def _write_nifti(voxels: np.ndarray, affine: np.ndarray, path: Path) -> None:
     is_compressed = path.suffix == ".gz"
     with path.open("wb") as file, _compressed(file, voxels.nbytes) if is_compressed else nullcontext(file) as target:
         header.write_to(target)
-        for plane in voxels.T:
+        for plane in voxels.T if voxels.ndim > 2 else [voxels.T]:  # a row alone is little to compress
             target.write(plane)
 
 

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from monai.config import NdarrayOrTensor
 from monai.transforms import RandomizableTransform
-from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor
+from monai.utils import TransformBackends, convert_to_tensor
 from torch.nn import functional as F
 
 from monai_sagan.errors import SettingError
@@ -60,7 +59,7 @@ class RandCoarseNoise(RandomizableTransform):
         self.noise = self.R.normal(0.0, self.std, (*data[:2], *grid))
         self.shifts = [int(self.R.randint(side)) for side in data[2:]]
 
-    def __call__(self, img: NdarrayOrTensor, randomize: bool = True) -> torch.Tensor:
+    def __call__(self, img: torch.Tensor, randomize: bool = True) -> torch.Tensor:
         """Adds noise to a batch.
 
         Args:
@@ -77,4 +76,4 @@ class RandCoarseNoise(RandomizableTransform):
         coarse = torch.as_tensor(self.noise, dtype=images.dtype, device=images.device)
         fine = F.interpolate(coarse, size=size, mode=_MODES[len(size)], align_corners=False)
         rolled = fine.roll(self.shifts, dims=list(range(2, images.dim())))
-        return convert_to_dst_type(torch.where(images > self.background, images + rolled, images), images)[0]
+        return torch.where(images > self.background, images + rolled, images)

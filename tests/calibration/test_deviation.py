@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
+from scipy import ndimage
 from scipy.stats import binom
 
 from monai_sagan.calibration import MapOfHealthy, PixelScale, fit_pixel_scale
@@ -108,6 +109,26 @@ class TestRegions:
         assert (labels[10:12, 10:12] == 2).all()
         assert np.count_nonzero(labels) == 13
         assert labels.dtype == np.int16
+
+    def test_regions_within_regions(self) -> None:
+        """Of noise in three dimensions: each voxel above the threshold is of one finding, of its own region."""
+        deviation = np.random.default_rng(0).random((12, 16, 20))
+        labels, findings = find_regions(deviation, [0.9], 0.9)
+        regions, count = ndimage.label(deviation > 0.9, np.ones((3, 3, 3)))
+        assert len(findings) == count > 10
+        for number, voxel in enumerate(ndimage.maximum_position(deviation, regions, range(1, count + 1)), start=1):
+            (finding,) = [it for it in findings if it["voxel"] == list(voxel)]
+            assert np.array_equal(labels == finding["label"], regions == number)
+            assert (finding["deviation"], finding["num_voxels"]) == (deviation[voxel], (regions == number).sum())
+        assert [it["deviation"] for it in findings] == sorted((it["deviation"] for it in findings), reverse=True)
+
+    def test_as_many_as_have_a_number(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("monai_sagan.calibration.deviation._MOST_FINDINGS", 2)
+        deviation = np.zeros((5, 9))
+        deviation[2, 1:9:2] = (6.0, 9.0, 7.0, 8.0)
+        labels, findings = find_regions(deviation, [1.0], 3.0)
+        assert [it["voxel"] for it in findings] == [[2, 3], [2, 7]]
+        assert labels[2].tolist() == [0, 0, 0, 1, 0, 0, 0, 2, 0]
 
     def test_nothing(self) -> None:
         labels, findings = find_regions(np.zeros((20, 30)), [1.0], 3.0)

@@ -247,6 +247,20 @@ class TestBadInput:
         assert message in self.train(pictures, tmp_path, **{"batch_size": 8, **settings})
 
 
+def test_each_worker_and_each_epoch_moves_images_anew(
+    trained: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(trained)
+    parser = ConfigParser(ConfigParser.load_config_file("configs/train.json"))
+    parser.update({"dataset_dir": str(pictures), "num_workers": 2, "batch_size": 4, "augmented_share": 1.0})
+    dataset = parser.get_parsed_content("train#dataset")
+    dataset.images = dataset.images[:1].expand_as(dataset.images)  # all alike until they are moved
+    loader = parser.get_parsed_content("train#dataloader")
+    first, second = ([batch["image"] for batch in loader] for _ in range(2))
+    for one, other in ((first[0], first[1]), (first[0], second[0]), (first[0][0], first[0][1])):
+        assert not torch.equal(one, other)
+
+
 class TestAsMonaiRunsIt:
     """``python -m monai.bundle run`` from the bundle's folder, as its page says."""
 

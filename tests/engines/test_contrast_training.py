@@ -131,7 +131,17 @@ def test_a_resumed_training_keeps_what_it_made(dataset: HealthyUnlabeledDataset,
     contrast(dataset, path, resume=True)
     assert path.stat().st_mtime_ns == written
     fewer = a_dataset(list(dataset.healthy[:, None]), list(dataset.unlabeled[1:, None]))
-    for other, change in ((dataset, {"seed": 1}), (dataset, {"trees": 11}), (fewer, {})):
+    moved = a_dataset(  # the same pictures, but one is said to be healthy
+        list(dataset.healthy[:, None]), list(dataset.unlabeled[1:, None]), list(dataset.selection[:, None])
+    )
+    moved.counts["selection"], moved.selection = [1] * 5, torch.cat([dataset.selection, dataset.unlabeled[:1]])
+    for other, change in (
+        (dataset, {"seed": 1}),
+        (dataset, {"trees": 11}),
+        (dataset, {"network": another_network}),
+        (fewer, {}),
+        (moved, {}),
+    ):
         with pytest.raises(UserError, match=r"contrast.pt: this was made of other images or with other settings"):
             contrast(other, path, resume=True, **change)
         assert path.stat().st_mtime_ns == written

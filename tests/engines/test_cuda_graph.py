@@ -32,7 +32,7 @@ def test_replayed_steps_are_steps_and_follow_the_learning_rate() -> None:
             optimizer.step()
             return {"loss": loss.detach()}
 
-        once = GraphedStep(step, [optimizer]) if graphed else step
+        once = GraphedStep(step, [optimizer], torch.device("cuda:0")) if graphed else step
         losses = []
         for number in range(8):
             optimizer.param_groups[0]["lr"] = 1e-2 / (1 + number)
@@ -42,6 +42,27 @@ def test_replayed_steps_are_steps_and_follow_the_learning_rate() -> None:
     (losses, weight), (expected, expected_weight) = run(True), run(False)
     assert losses == pytest.approx(expected, rel=1e-5)
     torch.testing.assert_close(weight, expected_weight, rtol=0, atol=1e-6)
+
+
+def test_a_recording_follows_the_learning_rate_of_a_checkpoint(pretended_cuda: list[Any]) -> None:
+    optimizer = torch.optim.Adam([nn.Parameter(torch.zeros(1))], 1e-3)
+    checkpoint = optimizer.state_dict()
+    seen: list[Any] = []
+
+    def step(x: torch.Tensor) -> dict[str, torch.Tensor]:
+        assert pretended_cuda == [torch.device("cpu")]
+        seen.append(optimizer.param_groups[0]["lr"])
+        return {"loss": x}
+
+    once = GraphedStep(step, [optimizer], torch.device("cpu"))
+    optimizer.load_state_dict(checkpoint)  # which makes new groups
+    for number in range(5):
+        optimizer.param_groups[0]["lr"] = 1e-3 / (1 + number)
+        once(torch.zeros(1))
+    assert seen[:3] == [1e-3, 1e-3 / 2, 1e-3 / 3]  # as it is; then it was recorded
+    (rate,) = seen[3:]
+    assert rate == torch.tensor(1e-3 / 5)  # of the step that was replayed last
+    assert optimizer.param_groups[0]["lr"] == 1e-3 / 5
 
 
 def losses_of_a_training(iterations: int = 10, **settings: Any) -> list[dict[str, float]]:

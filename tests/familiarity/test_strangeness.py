@@ -15,18 +15,23 @@ from monai.bundle import ConfigParser
 from PIL import Image
 
 from monai_sagan.bundles import FAMILIARITY
-from monai_sagan.data import phantom_volume
+from monai_sagan.data import HealthyUnlabeledDataset, phantom_volume
 from monai_sagan.errors import UserError
 from monai_sagan.familiarity import (
+    FactsRecorderd,
     Familiarity,
+    FamiliarityFitting,
+    ImageFacts,
     KnownFacts,
     Likeness,
     Strangenessd,
     read_familiarity,
     write_familiarity,
 )
-from monai_sagan.files import save_tensors
+from monai_sagan.files import read_tensors, save_tensors
 from monai_sagan.workflows import train
+
+KINDS = ("healthy", "unlabeled")
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +55,19 @@ def test_training_writes_what_it_was_trained_on(trained: Path) -> None:
     assert familiarity is not None
     assert familiarity.facts == KnownFacts(has_colour=False, modalities=(), smallest_side=64)
     assert familiarity.likeness is not None
+
+
+def test_facts_are_of_the_images_of_all_processes(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = [ImageFacts(True, "MR", 20)]
+    monkeypatch.setattr("monai_sagan.familiarity.fitting.from_all", lambda seen: [seen, others])
+    recorder = FactsRecorderd("image")
+    recorder({"image": torch.zeros(1, 40, 40)})
+    volumes = HealthyUnlabeledDataset({kind: [{"image": torch.zeros(1, 1, 8, 8, 8)}] for kind in KINDS}, dict)
+    FamiliarityFitting(volumes, recorder, tmp_path / "familiarity.pt").run()
+    content = read_tensors(tmp_path / "familiarity.pt")
+    assert content["facts"] == {"has_colour": True, "modalities": (), "smallest_side": 20}
 
 
 def test_an_image_of_the_kind_is_less_strange_than_others(

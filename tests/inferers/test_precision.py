@@ -44,10 +44,14 @@ def test_other_processors_do_not(large: nn.Conv2d, monkeypatch: pytest.MonkeyPat
     assert not gains_by_bfloat16(large, CPU)
 
 
-def test_other_devices(large: nn.Conv2d) -> None:
+@pytest.mark.usefixtures("pretended_cuda")
+def test_other_devices(large: nn.Conv2d, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
     assert gains_by_bfloat16(large, torch.device("cuda"))
     assert not gains_by_bfloat16(nn.Conv2d(1, 1, 1), torch.device("cuda"))
     assert not gains_by_bfloat16(large, torch.device("meta"))
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation)
+    assert not gains_by_bfloat16(large, torch.device("cuda"))  # before Ampere
 
 
 @pytest.mark.usefixtures("able")

@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, roc_auc_score
 
 from monai_sagan.metrics import classification, classification_metrics
-from monai_sagan.metrics.classification import _ResampledArea
+from monai_sagan.metrics.resampled_area import ResampledArea
 
 NAMES = ["a", "b", "c"]
 
@@ -67,7 +67,7 @@ def test_a_resampled_area_is_that_of_scikit_learn(steps):
     times = np.random.default_rng(1).integers(0, 4, labels.size)
     assert (times == 0).any()
     expected = roc_auc_score(labels == 1, probabilities[:, 1], sample_weight=times)
-    assert _ResampledArea(labels == 1, probabilities[:, 1])(times) == pytest.approx(expected, abs=1e-12)
+    assert ResampledArea(labels == 1, probabilities[:, 1])(times) == pytest.approx(expected, abs=1e-12)
 
 
 def test_the_interval_of_the_macro_auc_is_that_of_a_plain_stratified_bootstrap():

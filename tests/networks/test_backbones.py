@@ -65,6 +65,12 @@ class TestPretrained:
         assert {key for key in published if not torch.equal(state[key], published[key])} == {"fc.weight", "fc.bias"}
         assert outputs_of(network, 3).shape == (2, 4)
 
+    def test_inception_trains_on_one_output(self, torchvision_models: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        published = torchvision_models.inception_v3(weights=None, init_weights=False, aux_logits=True).state_dict()
+        monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", lambda *args, **kwargs: published)
+        network = make_backbone("inception_v3", in_channels=3, num_classes=4, pretrained=True).train()
+        assert network(torch.rand(2, 3, 96, 96)).shape == (2, 4)
+
     def test_nothing_is_downloaded_unless_asked_for(
         self, torchvision_models: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
