@@ -124,18 +124,19 @@ def _torchvision_network(name: str, num_classes: int, pretrained: bool, settings
             f"there is no network {name} that classifies images, neither in MONAI nor in torchvision; choose one such "
             "as resnet18, densenet121, googlenet or vgg16."
         )
-    # Written out: torchvision warns of defaults that may change, and has them on for some weights.
-    plain = {"aux_logits": False} if name in _WITH_AUXILIARY_OUTPUTS else {}
     if not pretrained:
-        plain |= {"init_weights": True} if name in _WITH_AUXILIARY_OUTPUTS else {}
+        # Written out, since torchvision warns of a default that may change.
+        plain = {"aux_logits": False, "init_weights": True} if name in _WITH_AUXILIARY_OUTPUTS else {}
         network: nn.Module = models.get_model(name, weights=None, num_classes=num_classes, **plain | dict(settings))
         return network
     try:
-        network = models.get_model(name, weights="DEFAULT", **plain | dict(settings))
+        network = models.get_model(name, weights="DEFAULT", **settings)
     except OSError as error:
         raise UserError(
             f"the weights of {name} cannot be downloaded ({error}); connect to the internet, or leave out pretrained."
         ) from error
+    if name == "inception_v3":  # whose weights torchvision takes with the auxiliary output alone
+        network.aux_logits, network.AuxLogits = False, None  # type: ignore[assignment]
     _replace_last_layer(network, num_classes)
     return network
 

@@ -182,9 +182,9 @@ class TestFreeze:
         assert torch.equal(fresh(images), frozen(images))
 
     def test_a_frozen_map_of_another_size_is_refused(self) -> None:
-        larger = GlobalSpatialAttention(2, 1, (24, 32), source="frozen")
+        larger = GlobalSpatialAttention(2, (24, 32), "frozen")
         with pytest.raises(RuntimeError, match=r"size mismatch for source\.weight_map"):
-            GlobalSpatialAttention(2, 1, (32, 32), source="frozen").load_state_dict(larger.state_dict())
+            GlobalSpatialAttention(2, (32, 32), "frozen").load_state_dict(larger.state_dict())
 
     def test_weights_of_one_that_is_not_frozen_do_not(self) -> None:
         images, labels, _ = labeled_images(2, BATCH, seed=4)
