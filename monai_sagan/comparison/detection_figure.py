@@ -23,8 +23,10 @@ def draw_areas(comparison: Mapping[str, Any], path: Path) -> None:
     results = comparison["results"]
     names = list(results[0]["methods"])
     side_by_side = results[0]["anomaly_ratio"] is None
+    tested = "{num_healthy} healthy and {num_anomalous} anomalous test images, seeds: {num_seeds}".format_map(comparison)
     figure = Figure(figsize=(7, 0.9 + 0.5 * len(names) if side_by_side else 4.2), layout="constrained")
-    axes = figure.add_subplot()
+    axes = figure.add_subplot(title=tested)
+    axes.title.set_fontsize("small")
     for place, name in enumerate(names):
         areas = [result["methods"][name]["auc"] for result in results]
         means = [area["mean"] for area in areas]
@@ -33,7 +35,7 @@ def draw_areas(comparison: Mapping[str, Any], path: Path) -> None:
             [area["high"] - mean for mean, area in zip(means, areas)],
         ]
         if side_by_side:
-            axes.errorbar(means, [place], xerr=margins, fmt="o", capsize=3)
+            axes.errorbar(means, [place], xerr=margins, fmt="o", capsize=3, color="C0")
         else:
             # Side by side by a little, so that intervals do not hide each other.
             shift = 0.01 * (place - (len(names) - 1) / 2)
@@ -43,11 +45,12 @@ def draw_areas(comparison: Mapping[str, Any], path: Path) -> None:
         axes.margins(y=0.5 / len(names))
         axes.set_yticks(range(len(names)), names)
         axes.invert_yaxis()
-        axes.set_xlabel("AUC, 95% interval")
+        axes.set_xlabel("AUC, 95% interval; dotted: guessing")
         axes.axvline(0.5, color="grey", linestyle=":")
+        axes.set_xlim(right=1.0)
     else:
         axes.set_xlabel("share of anomalous images in the unlabelled set")
-        axes.set_ylabel("AUC, 95% interval")
+        axes.set_ylabel("AUC, 95% interval; dotted: guessing")
         axes.axhline(0.5, color="grey", linestyle=":")
         axes.legend(fontsize="small")
     with write_whole(path) as partial:

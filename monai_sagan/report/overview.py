@@ -219,7 +219,7 @@ class _Sheet:
         width, height = self.cell
         for column in columns:
             self.text(left, self.top - 0.43, column.title, color=column.colour, fontweight="bold")
-            self.text(left, self.top - 0.23, f"score {column.score:.4g}", color=MUTED, fontsize=10)
+            self.text(left, self.top - 0.23, f"score {column.score:#.3g}", color=MUTED, fontsize=10)
             for name, image in column.rows.items():
                 axes = self.axes(left, self.tops[name], width, height)
                 show(axes, grey_pixels(image), self.pixel_height)
