@@ -20,6 +20,7 @@ import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
 from torch.overrides import TorchFunctionMode
 
+from monai_sagan.config_text import is_expression
 from monai_sagan.errors import UserError
 from monai_sagan.files import save_tensors, write_whole_folder
 from monai_sagan.processes import process_rank
@@ -57,7 +58,6 @@ _BASE_CONFIG = "inference"
 # Folders of what is made by running a bundle.
 _MADE = {"models", "eval", "__pycache__"}
 # What a config's text begins with when it stands for something else.
-_EXPRESSIONS = ("$", "@", "%")
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -107,8 +107,18 @@ def read_settings(root: Path) -> dict[str, Any]:
 
     Args:
         root: the bundle's folder.
+
+    Raises:
+        UserError: if it is damaged.
     """
-    return dict(ConfigParser.load_config_file(str(root / "configs" / f"{_BASE_CONFIG}.json")))
+    return _read_config(root / "configs" / f"{_BASE_CONFIG}.json")
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        return dict(ConfigParser.load_config_file(str(path)))
+    except ValueError as error:
+        raise UserError(f"{path}: this config is damaged ({error}); get the bundle again, or mend it.") from error
 
 
 def describe_bundle(bundle_root: str | Path) -> dict[str, str | None]:
@@ -122,8 +132,10 @@ def describe_bundle(bundle_root: str | Path) -> dict[str, str | None]:
         ``calibration_sha256``.
     """
     root = Path(bundle_root)
-    metadata = json.loads((root / _METADATA).read_text(encoding="utf-8"))
-    description = {"name": root.resolve().name, "version": metadata["version"], "weights_sha256": weights_sha256(root)}
+    version = _read_config(root / _METADATA).get("version")
+    if version is None:
+        raise UserError(f"{root / _METADATA}: this file has no version; get the bundle again, or mend it.")
+    description = {"name": root.resolve().name, "version": version, "weights_sha256": weights_sha256(root)}
     calibration = root / CALIBRATION
     if calibration.is_file():
         description["calibration_sha256"] = hashlib.sha256(calibration.read_bytes()).hexdigest()
@@ -233,7 +245,7 @@ def _describe_network(formats: dict[str, Any], settings: ConfigParser) -> None:
 def _is_like(value: Any, former: Any) -> bool:
     """Whether a value can take the place of a setting: a number that of a number, a list that of a list, text that of
     text, any of them that of nothing."""
-    if isinstance(value, str) and value.startswith(_EXPRESSIONS):
+    if isinstance(value, str) and is_expression(value):
         return True
     return former is None or _kind(value) == _kind(former)
 
@@ -271,7 +283,8 @@ def run_bundle(root: Path, config: str, **overrides: Any) -> ConfigWorkflow:
         The workflow after its run.
 
     Raises:
-        UserError: if the bundle has no such config, or none for several processes where there are some.
+        UserError: if the bundle has no such config, or none for several processes where there are some, or one of its
+            files is damaged.
     """
     paths = [root / "configs" / f"{config}.json"]
     if not paths[0].is_file():
@@ -283,6 +296,10 @@ def run_bundle(root: Path, config: str, **overrides: Any) -> ConfigWorkflow:
                 f"{config}: the bundle {root.name} has no configs/{paths[1].name}, with which several processes could "
                 "do it; start it without torchrun."
             )
+    for path in (*paths, root / _METADATA):
+        _read_config(path)
+    if "run" not in _read_config(paths[0]):
+        raise UserError(f"{paths[0]}: this config does not say what to run; get the bundle again, or mend it.")
     with working_directory(root), _quiet():
         workflow = ConfigWorkflow(
             config_file=[str(path) for path in paths],

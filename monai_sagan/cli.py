@@ -390,8 +390,12 @@ def main() -> None:
         warnings.filterwarnings("ignore")  # they speak to developers, as log messages do
         logging.disable(logging.WARNING)
     try:
+        if "" in sys.argv:
+            raise UserError("one of the arguments is empty; is it a variable that was not set?")
         app()
     except Exception as error:
+        if _was_interrupted(error):
+            sys.exit(130)
         message = _sentence(error)
         if message is None or os.environ.get("MONAI_SAGAN_DEBUG"):
             raise
@@ -399,6 +403,13 @@ def main() -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind an error, as it can be behind that of an import."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _end(number: int, frame: object) -> NoReturn:

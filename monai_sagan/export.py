@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -97,15 +98,22 @@ def _write_onnx(network: torch.nn.Module, shape: list[int], path: Path) -> _Netw
 
 
 def _write_torchscript(network: torch.nn.Module, shape: list[int], path: Path) -> _Network:
-    convert_to_torchscript(network, filename_or_obj=str(path))
+    _save_script(convert_to_torchscript(network), path)
     return torch.jit.load(str(path))
 
 
 def _write_tensorrt(network: torch.nn.Module, shape: list[int], path: Path) -> _Network:
     engine = convert_to_trt(network, "fp32", [1, *shape], dynamic_batchsize=_TENSORRT_BATCHES, use_onnx=True)
-    torch.jit.save(engine, str(path))
+    _save_script(engine, path)
     loaded = torch.jit.load(str(path))
     return lambda images: loaded(images.cuda()).cpu()
+
+
+def _save_script(script: torch.jit.ScriptModule, path: Path) -> None:
+    """Writes a script; torch itself ends the process where a disk is full."""
+    buffer = io.BytesIO()
+    torch.jit.save(script, buffer)
+    path.write_bytes(buffer.getbuffer())
 
 
 _WRITERS = {"onnx": _write_onnx, "torchscript": _write_torchscript, "tensorrt": _write_tensorrt}

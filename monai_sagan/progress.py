@@ -28,7 +28,7 @@ class Reporter:
     """
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True)
+        self.console = Console(stderr=True, emoji=False)  # paths and values stay what they are
 
     def start(self, total: int, task: str) -> None:
         """``total`` steps of ``task`` begin."""

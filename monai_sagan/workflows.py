@@ -11,6 +11,7 @@ import torch
 
 from monai_sagan.bundles import WEIGHTS, derive_bundle, find_bundle, read_settings, require_weights, run_bundle
 from monai_sagan.calibration import Calibration
+from monai_sagan.config_text import without_markers
 from monai_sagan.data import list_cases, list_classes, read_data_json, read_labeled_images
 from monai_sagan.errors import UserError, causes_of, explain
 from monai_sagan.files import read_tensors
@@ -69,12 +70,14 @@ def train(
                     f"{output}: exists already and is not empty; add --resume to go on with it, or choose another "
                     "--output."
                 )
-            description = {"data_source": data.resolve().name, "intended_use": _RESEARCH_USE}
+            description = {"data_source": without_markers(data.resolve().name), "intended_use": _RESEARCH_USE}
             derive_bundle(source, output, found | dict(overrides or {}), description)
 
     first_alone(prepare)
     try:
         run_bundle(output, "train", **settings)
+    except (KeyboardInterrupt, SystemExit):
+        raise  # --resume goes on
     except BaseException as error:
         if is_first() and not going_on and not (output / WEIGHTS).is_file():
             shutil.rmtree(output)  # nothing was trained: the same command works again once the error is mended
@@ -207,12 +210,15 @@ def predict(
     Raises:
         UserError: if something that the user gave cannot be used; a single bad image only counts as failed.
     """
+    if map_threshold is not None and not save_dicom:
+        raise UserError("--map-threshold is for the DICOM segmentation; add --dicom, or leave it out.")
     root = find_bundle(bundle)
     require_weights(root)
     workflow = run_bundle(
         root,
         "inference",
-        datalist=first_alone(lambda: list_cases(inputs, series)),
+        # A tuple: MONAI runs text that begins with $ in lists, and these are names of files.
+        datalist=tuple(first_alone(lambda: list_cases(inputs, series))),
         output_dir=str(output.resolve()),
         output_ext=output_ext,
         keep_patient_data=keep_patient_data,

@@ -17,6 +17,8 @@ from monai.bundle import ConfigParser
 
 from monai_sagan import workflows
 from monai_sagan.bundles import (
+    CONTRAST,
+    FAMILIARITY,
     WEIGHTS,
     derive_bundle,
     describe_bundle,
@@ -94,6 +96,14 @@ class TestDescribe:
             digests.add(weights_sha256(tmp_path))
             assert weights_sha256(tmp_path) == hashlib.sha256((tmp_path / WEIGHTS).read_bytes()).hexdigest()
         assert len(digests) == 2
+
+    def test_what_is_trained_besides_counts(self, tmp_path: Path) -> None:
+        """A calibration of a former training's scores is of other weights, though the generator is the same."""
+        digests = set()
+        for name, number in ((WEIGHTS, 0), (CONTRAST, 1), (CONTRAST, 2), (FAMILIARITY, 3), (FAMILIARITY, 4)):
+            save_tensors({"contents": torch.tensor(number)}, tmp_path / name)
+            digests.add(weights_sha256(tmp_path))
+        assert len(digests) == 5
 
     def test_without_weights(self, tmp_path: Path) -> None:
         derive_bundle(find_bundle(NAME), tmp_path / "new", {}, {})
@@ -291,7 +301,7 @@ class TestAsMonaiRunsIt:
         assert (tmp_path / "page" / "report.html").is_file()
         assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == [
             f"phantom_{name}_anomaly{ending}"
-            for name in ("healthy", "lesion", "lesion_mask")
+            for name in ("healthy", "lesion")  # the mask shows too little to be mapped
             for ending in (".json", ".nrrd")
         ] + ["results.csv"]
 

@@ -41,3 +41,26 @@ def test_other_systems_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: pytest.fail("the C library was asked"))
     memory.keep_freed_memory()
+
+
+def test_the_command_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    from monai_sagan import cli
+
+    kept: list[bool] = []
+    monkeypatch.setattr(cli, "keep_freed_memory", lambda: kept.append(True))
+    monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(sys, "argv", ["monai-sagan", "--version"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert kept == [True]
+
+
+def test_a_training_of_a_comparison_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    from monai_sagan.comparison import __main__ as child
+
+    kept: list[bool] = []
+    monkeypatch.setattr(child, "keep_freed_memory", lambda: kept.append(True))
+    monkeypatch.setattr(child, "run", lambda request: kept.append(False))
+    monkeypatch.setattr(child.logging, "disable", lambda level: None)
+    child.main({})
+    assert kept == [True, False]

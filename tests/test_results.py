@@ -8,6 +8,7 @@ import json
 import math
 import os
 import resource
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,9 @@ class TestPeak:
 
     def test_first_of_equals(self) -> None:
         assert peak_of(torch.ones(1, 3, 4))["voxel"] == [0, 0]
+        values = torch.zeros(1, 3, 4)
+        values[0, 2, 1] = values[0, 1, 2] = 1.0  # x is fastest, so the one in the lower row comes first
+        assert peak_of(values)["voxel"] == [2, 1]
 
 
 class TestGeometry:
@@ -115,6 +119,7 @@ class TestGeometry:
         assert np.allclose(written.affine, image.affine, rtol=0, atol=1e-5)
         assert np.allclose(written.affine, ras_affine(), rtol=0, atol=1e-5)
         assert written.get_data_dtype() == np.float32
+        assert written.header.get_xyzt_units()[0] == "mm"
 
     @pytest.mark.parametrize("name", ["oblique.nii.gz", "other.nrrd"])
     def test_peak(self, results: Path, name: str) -> None:
@@ -350,3 +355,25 @@ def test_an_image_without_geometry(size: tuple[int, ...], tmp_path: Path) -> Non
     assert written.GetDirection() == expected.GetDirection()
     assert written.GetSpacing() == expected.GetSpacing()
     assert written.GetOrigin() == expected.GetOrigin()
+
+
+def test_a_result_with_patient_data_is_none_without_and_the_other_way_round(
+    tmp_path: Path, a_dicom: Callable[..., Path]
+) -> None:
+    """So that a second run takes them away, or adds them."""
+    case = a_case() | {"files": [str(a_dicom("scan.dcm", PatientName="Doe^Jane"))], "name": "scan"}
+    saves = [SaveResultd(tmp_path / "out", BUNDLE, keep_patient_data=keep) for keep in (True, False)]
+    for save, other in (saves, saves[::-1]):
+        save(dict(case))
+        assert ("Doe" in (tmp_path / "out" / "scan_anomaly.json").read_text()) == save.keep_patient_data
+        assert save.find_result(case) is not None
+        assert other.find_result(case) is None
+
+
+def test_a_result_of_another_version_is_not_taken_for_one_of_this(tmp_path: Path) -> None:
+    save, case = SaveResultd(tmp_path, BUNDLE), a_case() | {"name": "scan"}
+    save(dict(case))
+    path = tmp_path / "scan_anomaly.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": "1.2"}))
+    with pytest.raises(UserError, match="is there already, but of another image or version of it"):
+        save.find_result(case)

@@ -21,8 +21,8 @@ from monai_sagan.comparison.child import run_child
 from monai_sagan.comparison.detection_figure import draw_areas
 from monai_sagan.comparison.detection_table import detection_table
 from monai_sagan.comparison.methods import METHODS, Method
-from monai_sagan.comparison.mixtures import make_mixtures, mixture_name
-from monai_sagan.comparison.trials import keep_settings, run_share, spread, write_json
+from monai_sagan.comparison.mixtures import check_ratios, make_mixtures, mixture_name
+from monai_sagan.comparison.trials import keep_settings, require_settings, run_share, spread, write_json
 from monai_sagan.data import load_test_set, load_training_set
 from monai_sagan.errors import UserError
 from monai_sagan.files import write_whole
@@ -116,6 +116,7 @@ def compare_detection(
     if not minutes > 0:
         raise UserError(f"minutes must be above 0, not {minutes}.")
     _check_overrides(given, chosen)
+    check_ratios(anomaly_ratios)
     labels = [case["label"] for case in load_test_set(data)]
     if min(labels.count(0), labels.count(1)) < _FEWEST:
         raise UserError(
@@ -133,9 +134,10 @@ def compare_detection(
     device = str(own_device()) if device == "auto" else device
 
     def prepare() -> None:
-        keep_settings(output, settings)
+        require_settings(output, settings)
         if anomaly_ratios:
             make_mixtures(data, output / "data", anomaly_ratios)
+        keep_settings(output, settings)
         a_set = output / "data" / mixture_name(anomaly_ratios[0]) if anomaly_ratios else data
         _keep_budget(chosen, a_set, output, settings, device)
 

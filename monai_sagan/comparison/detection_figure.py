@@ -23,9 +23,9 @@ def draw_areas(comparison: Mapping[str, Any], path: Path) -> None:
     results = comparison["results"]
     names = list(results[0]["methods"])
     side_by_side = results[0]["anomaly_ratio"] is None
-    tested = "{num_healthy} healthy and {num_anomalous} anomalous test images, seeds: {num_seeds}".format_map(comparison)
+    tested = "{num_healthy} healthy and {num_anomalous} anomalous test images, seeds: {num_seeds}"
     figure = Figure(figsize=(7, 0.9 + 0.5 * len(names) if side_by_side else 4.2), layout="constrained")
-    axes = figure.add_subplot(title=tested)
+    axes = figure.add_subplot(title=tested.format_map(comparison))
     axes.title.set_fontsize("small")
     for place, name in enumerate(names):
         areas = [result["methods"][name]["auc"] for result in results]

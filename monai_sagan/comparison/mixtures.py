@@ -13,7 +13,13 @@ from monai_sagan.data import read_data_json
 from monai_sagan.errors import UserError
 from monai_sagan.files import write_whole_folder
 
-__all__ = ["make_mixtures", "mixture_name"]
+__all__ = ["check_ratios", "make_mixtures", "mixture_name"]
+
+
+def check_ratios(ratios: Sequence[float]) -> None:
+    """Raises a UserError if a ratio lies outside [0, 1] or is given twice."""
+    if any(not 0.0 <= ratio <= 1.0 for ratio in ratios) or len(set(ratios)) < len(ratios):
+        raise UserError(f"anomaly ratios must lie in [0, 1], each given once, not {', '.join(map(str, ratios))}.")
 
 
 def mixture_name(ratio: float) -> str:
@@ -36,11 +42,9 @@ def make_mixtures(data: Path, output: Path, ratios: Sequence[float]) -> dict[flo
         The data set of each ratio.
 
     Raises:
-        UserError: if a ratio is out of its range, the data set does not say which unlabelled images are healthy, has
-            none, or the file system has no links.
+        UserError: if the data set does not say which unlabelled images are healthy, has none, or the file system has no
+            links.
     """
-    if any(not 0.0 <= ratio <= 1.0 for ratio in ratios) or len(set(ratios)) < len(ratios):
-        raise UserError(f"anomaly ratios must lie in [0, 1], each given once, not {', '.join(map(str, ratios))}.")
     content = read_data_json(data)
     train = content.get("train", {})
     unlabeled = train.get("unlabeled")

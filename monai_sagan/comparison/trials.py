@@ -13,7 +13,9 @@ from monai_sagan.files import write_whole
 from monai_sagan.processes import alone, is_first, share_of
 from monai_sagan.progress import ProgressKind, make_reporter
 
-__all__ = ["Trial", "keep_settings", "run_share", "spread", "write_json"]
+__all__ = ["Trial", "keep_settings", "require_settings", "run_share", "spread", "write_json"]
+
+_SETTINGS = "settings.json"
 
 
 class Trial(Protocol):
@@ -43,10 +45,14 @@ def keep_settings(output: Path, settings: Mapping[str, Any]) -> None:
     Raises:
         UserError: if the folder holds an experiment with others.
     """
-    path = output / "settings.json"
-    if not path.is_file():
-        write_json(path, settings)
-    elif json.loads(path.read_text(encoding="utf-8")) != settings:
+    require_settings(output, settings)
+    write_json(output / _SETTINGS, settings)
+
+
+def require_settings(output: Path, settings: Mapping[str, Any]) -> None:
+    """Raises a UserError if a folder holds an experiment with other settings."""
+    path = output / _SETTINGS
+    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != settings:
         raise UserError(f"{output}: holds a comparison of other data or with other settings; choose another --output.")
 
 

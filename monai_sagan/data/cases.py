@@ -18,7 +18,7 @@ __all__ = ["find_images", "list_cases"]
 
 # Nobody misses the table of contents of a disc, DICOMDIR, and what was made of the images here.
 _NOT_WORTH_TELLING = ("Media Storage Directory Storage", OWN_RESULT)
-_RESULTS = ("_anomaly", "_restored")  # how names of images end that predict wrote
+_RESULTS = ("_anomaly", "_deviation", "_findings", "_restored")  # how names of images end that predict wrote
 _SHOWN = 10  # series that a message lists
 
 

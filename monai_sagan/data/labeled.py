@@ -12,6 +12,7 @@ from typing import Any
 
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+from monai_sagan.config_text import is_expression
 from monai_sagan.data.cases import list_cases
 from monai_sagan.data.med_ad import list_labeled
 from monai_sagan.data.trained_on import leave_out_trained
@@ -29,8 +30,6 @@ __all__ = [
 _TABLE = "labels.csv"
 _PARTS = ("train", "test")
 _MED_AD_CLASSES = ("healthy", "anomalous")
-# A bundle's config, where the names of classes come to stand, is a program: text that begins so would be run.
-_EXPRESSIONS = ("$", "@", "%")
 # A message names so many; the rest is counted.
 _SHOWN = 3
 
@@ -85,8 +84,8 @@ def read_labeled_images(dataset_dir: str | Path) -> list[LabeledImage]:
         images = _from_folders(root)
     classes = list_classes(images)
     for name in classes:
-        if name.startswith(_EXPRESSIONS):
-            raise UserError(f"{root}: the name of the class {name} begins with {name[0]}; choose another name.")
+        if is_expression(name):  # it comes to stand in a bundle's config, which is a program
+            raise UserError(f"{root}: a class cannot be called {name}; choose another name, without $, @ and %.")
     if len(classes) < 2:
         found = f"only {classes[0]}" if classes else "none"
         raise UserError(
@@ -236,13 +235,14 @@ def _from_table(root: Path) -> list[LabeledImage]:
     table = root / _TABLE
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            rows = [(reader.line_num, row) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{table}: this is no table in UTF-8 ({error}); save it as CSV again.") from error
     for column in ("file", "label"):
-        if not rows or column not in rows[0]:
+        if not rows or column not in rows[0][1]:
             raise UserError(f"{table}: the column '{column}' is missing; the first line names them: file,label.")
-    images = [_from_row(root, table, number, row) for number, row in enumerate(rows, start=2)]
+    images = [_from_row(root, table, number, row) for number, row in rows]
     _refuse_repeated(table, images)
     missing = [image.path for image in images if not Path(image.path).exists()]
     if missing:

@@ -45,9 +45,12 @@ def as_shown(pixels: np.ndarray, header: Dataset) -> np.ndarray:
         header: with :data:`WINDOW_TAGS`.
 
     Returns:
-        The pixels, of the same shape; high values are bright. The same pixels where the header proposes nothing.
+        The pixels, of the same shape; high values are bright. The same pixels where the header proposes nothing, or
+        they have colours.
     """
-    if not (_has_window(header) or header.get("VOILUTSequence") or header.get("ModalityLUTSequence")):
+    is_grey = header.PhotometricInterpretation.startswith("MONOCHROME")  # colours have no window
+    proposes = _has_window(header) or header.get("VOILUTSequence") or header.get("ModalityLUTSequence")
+    if not is_grey or not proposes:
         return pixels
     is_inverted = header.PhotometricInterpretation == "MONOCHROME1"
     limits = _limits(header)

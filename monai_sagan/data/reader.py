@@ -96,6 +96,8 @@ class CaseReader(ImageReader):
         least, greatest = array.min(), array.max()  # NaN, if there is one
         if not np.isfinite([least, greatest]).all():
             raise ImageError(case, "some pixels are NaN or infinite; replace them or leave the image out.")
+        if max(-float(least), float(greatest)) > np.finfo(np.float32).max:
+            raise ImageError(case, "some values do not fit 32-bit numbers; scale them or leave the image out.")
         if not self.allow_constant and least == greatest:
             raise ImageError(case, "every pixel has the same value, so there is nothing to see; leave the image out.")
 

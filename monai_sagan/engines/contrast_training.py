@@ -287,7 +287,9 @@ def train_network(
     network = network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     averaged = AveragedModel(network, multi_avg_fn=_move_average, use_buffers=True)
     optimizer = torch.optim.AdamW(network.parameters(), _LEARNING_RATE, weight_decay=_WEIGHT_DECAY, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LEARNING_RATE, steps + 1, pct_start=_WARM_UP)
+    # Of five steps the warm-up would be one, and its length none.
+    total = max(steps, 5) + 1
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LEARNING_RATE, total, pct_start=_WARM_UP)
     truth = torch.tensor([0.0, 1.0], device=device).repeat_interleave(_BATCH)
     draws = [_endlessly((labels == kind).nonzero()[:, 0], random) for kind in (0, 1)]
     for step in range(1, steps + 1):

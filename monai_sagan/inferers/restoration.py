@@ -21,6 +21,10 @@ from monai_sagan.transforms import SliceLayout, check_slice_direction, has_foreg
 
 __all__ = ["RestorationInferer"]
 
+_NOTHING_SHOWN = (
+    "no slice shows anything but background; leave the volume out, or look at the range of its values: those of 8 bits "
+    "are taken to reach from 0 to 255."
+)
 # Below the patches' own grid there is no detail left to judge.
 _SMALLEST_SIDE = 16
 
@@ -100,7 +104,7 @@ class RestorationInferer(Inferer):
 
         Raises:
             ValueError: if the number of axes does not suit the network, or an image is smaller than 16 pixels along
-                an axis that a network in 2D sees.
+                an axis that a network in 2D sees, or a volume shows nothing but background.
         """
         images = convert_to_tensor(inputs, track_meta=False, dtype=torch.float32)
         dims, axes = len(self.image_size), images.dim() - 2
@@ -117,9 +121,11 @@ class RestorationInferer(Inferer):
                 self._restore_slices(images.permute(1, 2, 3, 0), stack, SliceLayout(2, 1, 0), run)
             else:
                 for item, volume in enumerate(images):
-                    run.item = item
+                    run.item, run.has_seen = item, False
                     results = {key: tensor[item] for key, tensor in outputs.items()}
                     self._restore_volume(with_affine(volume, inputs, item), results, run)
+                    if run.background is not None and not run.has_seen:
+                        raise ValueError(_NOTHING_SHOWN)
         return {key: convert_to_dst_type(tensor, inputs, dtype=torch.float32)[0] for key, tensor in outputs.items()}
 
     def prepare(self, network: Callable[..., torch.Tensor], amp: bool) -> Callable[..., torch.Tensor]:
@@ -217,6 +223,7 @@ class RestorationInferer(Inferer):
             if run.background is not None:
                 shown = shown[has_foreground(windows, run.background)]
             if len(shown):
+                run.has_seen = True
                 changes[shown] = run(windows[shown]) - windows[shown]
             done += len(windows)
             run.tell(done / total)
@@ -256,6 +263,7 @@ class _Pictures:
             shown = has_foreground(pictures, run.background)
             self.shown = None if bool(shown.all()) else shown
         shows_something = self.shown is None or bool(self.shown.any())
+        run.has_seen |= shows_something
         chosen = pictures if self.shown is None else pictures[self.shown]
         self.download = Download(compare(upload(chosen, run.device), run), pictures.device) if shows_something else None
 
@@ -305,6 +313,7 @@ class _Run:
         self.on_progress = inferer.on_progress if is_volume else None
         self.items = len(images)
         self.item = 0
+        self.has_seen = False  # whether a part of the present item was more than background
 
     def __call__(self, pictures: torch.Tensor) -> torch.Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp):

@@ -41,7 +41,8 @@ def prepare_folder(source: Path, target: Path) -> PrepareReport:
         What became of the images. One that cannot be read is left out, and the rest are used.
 
     Raises:
-        UserError: if a needed folder is missing or holds no usable image, or ``target`` is not empty.
+        UserError: if a needed folder is missing or holds no usable image, or ``target`` is not empty or lies in one of
+            them.
     """
     groups = {name: source / name for name in (*_NEEDED, *_OPTIONAL)}
     for name in _NEEDED:
@@ -50,6 +51,9 @@ def prepare_folder(source: Path, target: Path) -> PrepareReport:
                 f"{groups[name]}: there is no such folder; put healthy images in 'healthy' and unlabelled ones in "
                 "'unlabeled'."
             )
+    for folder in (*groups.values(), source / _MASKS):
+        if target.resolve().is_relative_to(folder.resolve()):
+            raise UserError(f"{target}: this lies among the images of {folder}; choose a folder beside them.")
     report = PrepareReport()
     with new_data_set(target) as partial:
         names = {group: _copy_group(group, folder, partial, report) for group, folder in groups.items()}
@@ -108,6 +112,11 @@ def _copy_masks(source: Path, names: list[str], target: Path, report: PrepareRep
         name = path.relative_to(masks)
         if _without_ending(name) not in images:
             report.left_out.append(f"{path}: no image in {source / group} has this name.")
+            continue
+        try:
+            CaseReader(allow_constant=True).get_data([path])
+        except UserError as error:
+            report.left_out.append(str(error))
             continue
         _copy(path, target / _MASKS / group / name)
         count += 1

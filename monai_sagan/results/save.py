@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import shutil
@@ -16,7 +17,7 @@ from monai.transforms import MapTransform
 from monai_sagan import __version__
 from monai_sagan.data import patient_data, stem
 from monai_sagan.dicom_results import require_highdicom, write_dicom_results
-from monai_sagan.errors import UserError
+from monai_sagan.errors import ImageError, UserError
 from monai_sagan.files import write_whole
 from monai_sagan.results.image_file import IMAGE_FORMATS, write_image
 from monai_sagan.results.result import RESULT_SCHEMA_VERSION, summarize
@@ -118,6 +119,16 @@ class SaveResultd(MapTransform):
             result["patient"] = patient_data(Path(d["files"][0]))
         if self.save_dicom:
             result["warnings"] += self._write_dicom(d)
+        try:
+            self._write(d, result)
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            raise ImageError(Path(d["path"]), "the name is too long for its results; rename the file.") from None
+        d["result"] = result | self._map_paths(d, result)
+        return d
+
+    def _write(self, d: Mapping[Hashable, Any], result: Mapping[str, Any]) -> None:
         images = {self._path(d, f"_{kind}{self.output_ext}"): d[key] for kind, key in self._images(result).items()}
         with ExitStack() as files:  # they get their names when all are written, the first one last
             partial = files.enter_context(write_whole(self._path(d, "_anomaly.json")))
@@ -125,8 +136,6 @@ class SaveResultd(MapTransform):
             for path, image in images.items():
                 dtype = torch.float32 if image.is_floating_point() else None  # findings are numbered
                 write_image(image, files.enter_context(write_whole(path)), dtype)
-        d["result"] = result | self._map_paths(d, result)
-        return d
 
     def _path(self, case: Mapping[Any, Any], ending: str) -> Path:
         name = case.get("name") or stem(Path(case["path"]))

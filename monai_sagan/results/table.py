@@ -10,6 +10,7 @@ from typing import Any
 from ignite.engine import Engine, Events
 
 from monai_sagan.data import stem
+from monai_sagan.errors import UserError
 from monai_sagan.files import write_whole
 
 __all__ = ["ResultTable"]
@@ -54,6 +55,7 @@ class ResultTable:
 
     def attach(self, engine: Engine) -> None:
         """Attaches to an evaluator whose output is a list of cases."""
+        engine.add_event_handler(Events.STARTED, lambda: self._former_rows())  # before there is work to lose
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
         engine.add_event_handler(Events.COMPLETED, self._write)
 
@@ -67,7 +69,11 @@ class ResultTable:
         if not any("error" not in row for row in self.rows.values()):
             return  # nothing was made
         rows = {row["name"]: row for row in self._former_rows()} | self.rows
-        with write_whole(self.path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        # Names of files need not be valid text.
+        with (
+            write_whole(self.path) as partial,
+            partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+        ):
             is_of_classifier = any(row.get("class") for row in rows.values())
             columns = [column for column in _COLUMNS if is_of_classifier or column not in _OF_CLASSIFIER]
             writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
@@ -77,8 +83,14 @@ class ResultTable:
     def _former_rows(self) -> list[dict[str, Any]]:
         if not self.path.is_file():
             return []
-        with self.path.open(encoding="utf-8", newline="") as file:
-            return [row for row in csv.DictReader(file) if row.get("name")]
+        # As spreadsheets save it, too.
+        with self.path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            reader = csv.DictReader(file)
+            if "name" not in (reader.fieldnames or ["name"]):
+                raise UserError(
+                    f"{self.path}: this is no table with a column 'name'; move it away, or save it as CSV again."
+                )
+            return [row for row in reader if row.get("name")]
 
 
 def _row(case: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from argparse import ArgumentParser
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import ceilings
@@ -13,12 +15,15 @@ import freed_memory
 import inference
 import precision
 import pytest
+import result_files
 import run
 import same_quality
 import scaling
+import timing
 import torch
 import training
-from memory import PeakMemory
+from ignite.engine import Engine
+from memory import PeakMemory, held
 from timing import in_turn, ratios, spread
 
 CPU = torch.device("cpu")
@@ -79,13 +84,16 @@ def test_ceilings() -> None:
 def test_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "PAIRS", 32)
     monkeypatch.setattr(training, "PICTURES", 8)
-    given = ["--width", "2", "--side", "32", "--batch", "4", "--turns", "2", "--block", "2"]
+    given = ["--width", "2", "--side", "32", "--batch", "4", "--turns", "1", "--block", "2"]
     training.main([*given, "--settings", "learning_rate=1e-3", "--output", str(tmp_path)])
     (row,) = written(tmp_path / "training_cpu.json")["rows"]
     assert row["settings"] == {"learning_rate": 1e-3}
     assert is_spread(row["ratio"])
     for name in ("published", "bundle"):
         assert is_spread(row[name]["steps_per_second"])
+    # Of a single turn: how many times as many steps a second the bundle takes.
+    rates = [row[name]["steps_per_second"]["median"] for name in ("bundle", "published")]
+    assert row["ratio"]["median"] == pytest.approx(rates[0] / rates[1])
     assert {path.name for path in tmp_path.iterdir()} == {"training_cpu.json"}
 
 
@@ -157,3 +165,26 @@ def test_the_whole_keeps_to_its_budget(
     assert "training: left out, it takes about 1000 s" in capsys.readouterr().out
     run.main(["--full", *given])
     assert [argv[0] for argv in called] == ["--width", "--width", "--whole"]
+
+
+def test_a_script_keeps_freed_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[bool] = []
+    monkeypatch.setattr(result_files, "keep_freed_memory", lambda: kept.append(True))
+    result_files.parse_arguments(ArgumentParser(), [])
+    assert kept == [True]
+
+
+def test_the_first_turns_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = iter(range(1, 10))
+    monkeypatch.setattr(timing, "Clock", lambda device: SimpleNamespace(read=lambda: next(read)))
+    assert in_turn({"a": int, "b": int}, turns=2, device=CPU, warm_up=1) == {"a": [3, 5], "b": [4, 6]}
+
+
+def test_a_step_takes_its_share_of_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "Clock", lambda device: SimpleNamespace(read=lambda: 6.0))
+    turn = training.InTurn(SimpleNamespace(run=lambda steps: None), 3, 2, 2, CPU)
+    turn.hold("published", held(CPU))
+    engine = Engine(lambda engine, batch: None)
+    turn.attach(engine)
+    engine.run(range(3), max_epochs=100)
+    assert turn.ours == turn.theirs == [2.0, 2.0]

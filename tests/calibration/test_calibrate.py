@@ -14,7 +14,15 @@ import torch
 from scipy.stats import binom, kstest
 
 from monai_sagan import workflows
-from monai_sagan.bundles import CALIBRATION, derive_bundle, describe_bundle, find_bundle
+from monai_sagan.bundles import (
+    CALIBRATED_WITH,
+    CALIBRATION,
+    CALIBRATION_MAPS,
+    derive_bundle,
+    describe_bundle,
+    find_bundle,
+    weights_sha256,
+)
 from monai_sagan.calibration import (
     Calibration,
     PixelScale,
@@ -94,6 +102,18 @@ class TestPictures:
         assert 0.0 <= found["false_positive_rate"]["value"] <= found["false_positive_rate"]["high"] <= 1.0
         assert "At the calibrated threshold" in (tmp_path / "2" / "report.html").read_text()
         assert "At the calibrated threshold" not in (tmp_path / "1" / "report.html").read_text()
+
+    def test_it_is_not_evaluated_on_what_it_was_calibrated_with(
+        self, bundle: Path, healthy: Path, tmp_path: Path
+    ) -> None:
+        workflows.calibrate(bundle, healthy, progress="none")
+        data = Path(shutil.copytree(healthy, tmp_path / "data"))
+        layout = json.loads((data / "data.json").read_text())
+        layout["test"]["0"].append(layout["train"]["0"].pop())
+        (data / "data.json").write_text(json.dumps(layout))
+        metrics = workflows.evaluate(bundle, data, tmp_path / "page", progress="none")
+        assert metrics["num_healthy"] == len(layout["test"]["0"]) - 1
+        assert metrics["warnings"][-1].startswith(layout["test"]["0"][-1] + ": left out, since the bundle was trained")
 
     def test_another_rate(self, bundle: Path, healthy: Path) -> None:
         calibration = workflows.calibrate(bundle, healthy, false_positive_rate=0.2, progress="none")
@@ -182,6 +202,7 @@ class TestVolumes:
         ]
         calibration = workflows.calibrate(bundle, volumes, progress="none")
         assert (len(calibration.image_scores), len(calibration.volume_scores)) == (40, 4)
+        assert len((bundle / CALIBRATED_WITH).read_text().split()) == 40 + 4  # none of either is ever a test
         assert all(result["p_value"] is not None for result in predict(picture, volume).values())
         cut_otherwise = predict(volume, slice_direction="coronal")[volume.name.split(".")[0]]
         assert cut_otherwise["p_value"] is None
@@ -227,6 +248,22 @@ class TestBroken:
         # Calibrated again, nothing of the other weights' is kept.
         write_calibration(bundle, Calibration("0" * 64, "acquisition", 0.05, (), (0.5,), ((0.5,),)))
         assert workflows.calibrate(bundle, healthy, progress="none").volume_scores == ()
+
+    def test_another_kind_of_score(self, bundle: Path, healthy: Path) -> None:
+        """Volumes that were scored by contrast do not stay beside pictures that are scored by the map."""
+        known = {"volume_scores": (0.5,), "slice_scores": ((0.5,),), "score_kind": "contrast"}
+        write_calibration(bundle, Calibration(weights_sha256(bundle), "acquisition", 0.05, **known))
+        assert workflows.calibrate(bundle, healthy, progress="none").volume_scores == ()
+
+    def test_maps_of_another_calibration(self, tmp_path: Path) -> None:
+        one, other = (PixelScale(torch.zeros(1, 2, 2), torch.full((1, 2, 2), spread), (1.0,)) for spread in (1.0, 2.0))
+        write_calibration(tmp_path, Calibration("0", "axial", 0.05, (0.1,), image_scale=one))
+        former = (tmp_path / CALIBRATION_MAPS).read_bytes()
+        write_calibration(tmp_path, Calibration("0", "axial", 0.05, (0.1,), image_scale=other))
+        assert read_calibration(tmp_path).image_scale.spread.unique().tolist() == [2.0]
+        (tmp_path / CALIBRATION_MAPS).write_bytes(former)
+        with pytest.raises(UserError, match="this file is damaged or of another version"):
+            read_calibration(tmp_path)
 
     @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 9}', "{"])
     def test_a_damaged_file(self, text: str, bundle: Path, healthy: Path, predict: Callable) -> None:

@@ -53,6 +53,10 @@ class TestThreshold:
         assert conformal_threshold(healthy, 0.05) == 19.0
         assert conformal_threshold(healthy, 0.1) == 18.0
         assert conformal_threshold(healthy, 0.5) == 10.0
+        # 25 times 0.56 is a little above 14 in floating point; 11 of 25 are 44%.
+        healthy = [float(number) for number in range(1, 25)]
+        assert conformal_threshold(healthy, 0.44) == 14.0
+        assert conformal_p_value(14.5, healthy) <= 0.44
 
     def test_too_few_healthy_images(self) -> None:
         assert conformal_threshold(list(range(18)), 0.05) is None

@@ -98,7 +98,7 @@ class TestRegions:
         deviation = np.zeros((20, 30))
         deviation[2:5, 3:6], deviation[3, 4] = 9.0, 50.0
         deviation[10:12, 10:12], deviation[10, 10] = 40.0, 41.0
-        deviation[15, 20] = 7.9  # no higher than healthy images are somewhere
+        deviation[15, 20] = 8.0  # no higher than healthy images are somewhere
         labels, findings = find_regions(deviation, [1.0] * 39 + [45.0], 8.0)
         assert [(it["label"], it["voxel"], it["deviation"], it["num_voxels"]) for it in findings] == [
             (1, [3, 4], 50.0, 9),

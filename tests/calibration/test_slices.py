@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
+from monai.data import MetaTensor
 from scipy.stats import kstest
 
-from monai_sagan.calibration import slice_p_values
+from monai_sagan.calibration import Calibration, CompareWithHealthyd, slice_p_values, write_calibration
 
 
 def test_by_hand() -> None:
@@ -45,3 +49,21 @@ def test_healthy_volumes_of_background_alone_are_no_volumes() -> None:
 @pytest.mark.parametrize("healthy", [[], [[0.0, 0.0]]])
 def test_without_healthy_volumes_that_show_something(healthy: list[list[float]]) -> None:
     assert slice_p_values([0.1], healthy) == [None]
+
+
+def test_a_slice_is_compared_with_the_nearest_one() -> None:
+    # A third of the way is 1.67 of 5 steps, so the third of six.
+    assert slice_p_values([0.5, 0.25, 0.5, 0.5], [[0.1, 0.2, 0.3, 0.4, 0.5, 0.6]])[1] == 1.0
+
+
+@pytest.mark.parametrize(("way", "expected"), [(1.0, [0.25, 1.0, 1.0]), (-1.0, [1.0, 1.0, 0.25])])
+def test_they_have_the_order_of_the_file(way: float, expected: list[float], tmp_path: Path) -> None:
+    """Of a volume that is stored from head to foot too; only its lowest slice is more than usual."""
+    known = {"volume_scores": (0.1,) * 3, "slice_scores": ((0.1, 0.5, 0.9),) * 3}
+    write_calibration(tmp_path, Calibration("0", "axial", 0.05, **known))
+    compare = CompareWithHealthyd("anomaly_map", tmp_path, "0", "axial")
+    from_foot = [0.2, 0.3, 0.4]
+    anomaly_map = MetaTensor(torch.zeros(1, 8, 8, 3), affine=torch.diag(torch.tensor([-1.0, -1.0, way, 1.0])))
+    case = {"anomaly_map": anomaly_map, "slice_axis": 2, "anomaly_score": 0.4}
+    found = compare({**case, "slice_scores": from_foot if way > 0 else from_foot[::-1]})
+    assert found["slice_p_values"] == expected

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import resource
 import shutil
+import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -55,8 +58,13 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> C
     def run(*arguments: str | Path) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["monai-sagan", *map(str, arguments)])
         capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
+        former = signal.getsignal(signal.SIGTERM), logging.root.manager.disable
+        try:
+            with pytest.raises(SystemExit) as ended, warnings.catch_warnings():
+                main()
+        finally:  # a process of its own would not leave these behind
+            signal.signal(signal.SIGTERM, former[0])
+            logging.disable(former[1])
         output = capfd.readouterr()
         return Outcome(int(ended.value.code or 0), output.out, output.err)
 

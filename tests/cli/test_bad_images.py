@@ -76,6 +76,24 @@ class TestImages:
             f"{path}: every pixel has the same value, so there is nothing to see; leave the image out."
         )
 
+    def test_nothing_but_background(self, predict: Callable, a_volume: Callable) -> None:
+        """A mask of 0 and 1, where 8 bits reach to 255."""
+        voxels = np.zeros((20, 24, 3), dtype=np.uint8)
+        voxels[5:15, 5:15] = 1
+        path = a_volume(voxels=voxels)
+        assert predict(path).sentence == (
+            f"{path}: no slice shows anything but background; leave the volume out, or look at the range of its "
+            "values: those of 8 bits are taken to reach from 0 to 255."
+        )
+
+    def test_values_that_are_too_large(self, predict: Callable, a_volume: Callable) -> None:
+        voxels = np.random.default_rng(0).random((20, 24, 3))
+        voxels[3, 4, 1] = 1e300
+        path = a_volume(voxels=voxels)
+        assert predict(path).sentence == (
+            f"{path}: some values do not fit 32-bit numbers; scale them or leave the image out."
+        )
+
     @pytest.mark.parametrize("size", [(15, 40), (40, 15), (2, 2), (1, 1)])
     def test_a_small_one(self, size: tuple[int, int], predict: Callable, a_picture: Callable) -> None:
         path = a_picture(size=size)

@@ -138,6 +138,41 @@ class TestSettings:
             "output_ext .png: maps cannot be written so; choose one of .nii.gz, .nii, .nrrd, .mha."
         )
 
+    def test_an_empty_argument(self, tiny_bundle: Path, output: Path, run: Callable) -> None:
+        outcome = run("predict", tiny_bundle, "", "--output", output)
+        assert outcome.sentence == "one of the arguments is empty; is it a variable that was not set?"
+
+    def test_a_threshold_without_dicom(
+        self, tiny_bundle: Path, a_picture: Callable, output: Path, run: Callable
+    ) -> None:
+        outcome = run("predict", tiny_bundle, a_picture(), "--output", output, "--map-threshold", "0.2")
+        assert outcome.sentence == "--map-threshold is for the DICOM segmentation; add --dicom, or leave it out."
+
+    @pytest.mark.parametrize(
+        ("file", "content", "sentence"),
+        [
+            ("inference.json", "{", "this config is damaged (Expecting property name enclosed in double quotes: "),
+            ("inference.json", "{}", "this config does not say what to run; get the bundle again, or mend it."),
+            ("metadata.json", "[", "this config is damaged ("),
+            ("metadata.json", "{}", "this file has no version; get the bundle again, or mend it."),
+        ],
+    )
+    def test_a_damaged_config(
+        self,
+        file: str,
+        content: str,
+        sentence: str,
+        tiny_bundle: Path,
+        a_picture: Callable,
+        tmp_path: Path,
+        run: Callable,
+    ) -> None:
+        bundle = Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
+        path = bundle / "configs" / file
+        path.write_text(content)
+        outcome = run("predict", bundle, a_picture(), "--output", tmp_path / "maps")
+        assert outcome.sentence.startswith(f"{path}: {sentence}")
+
     def test_errors_are_events_for_programs(self, tiny_bundle: Path, output: Path, run: Callable) -> None:
         outcome = run("predict", tiny_bundle, "x.png", "--output", output, "--progress", "json")
         message = "x.png: there is no such file or folder."
@@ -177,6 +212,39 @@ class TestOutputs:
             f"{full}: exists already and is not empty; add --resume to go on with it, or choose another --output."
         )
         assert listing(full) == {"mine": b"x"}
+
+    @pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit])
+    def test_an_interrupted_training_goes_on(
+        self,
+        interruption: type[BaseException],
+        tiny_bundle: Path,
+        phantom: Path,
+        tmp_path: Path,
+        run: Callable,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Also one that had no weights yet."""
+
+        def interrupt(*_: Any) -> None:
+            raise interruption
+
+        command = ("train", tiny_bundle, "--data", phantom, "--output", tmp_path / "begun")
+        with monkeypatch.context() as context:
+            context.setattr("monai_sagan.engines.ContrastTraining.run", interrupt)
+            run(*command)
+        assert run(*command).sentence.startswith(f"{tmp_path / 'begun'}: exists already and is not empty; add --resume")
+        assert run(*command, "--resume").code == 0
+        assert (tmp_path / "begun" / WEIGHTS).is_file()
+
+    def test_ctrl_c_during_an_import(self, run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+        def load() -> None:
+            try:
+                raise KeyboardInterrupt
+            except KeyboardInterrupt:
+                raise ImportError("problem in a module") from None
+
+        monkeypatch.setattr("monai_sagan.cli.app", load)
+        assert run().code == 130
 
     def test_resume_in_a_folder_that_is_no_bundle(
         self, full: Path, tiny_bundle: Path, phantom: Path, run: Callable, listing: Callable

@@ -159,3 +159,71 @@ class TestTable:
         (images / "b.png").write_bytes(good)
         predict()
         assert not any(line["error"] for line in a_table(tmp_path / "maps" / "results.csv"))
+
+    def test_names_that_are_no_text(self, predict: Callable, tmp_path: Path, images: Path) -> None:
+        """As archives that were packed on another system leave them."""
+        shutil.copyfile(images / "a.png", os.fsencode(images) + b"/\xfcbel.png")
+        assert predict().code == 0
+        assert [line["name"] for line in a_table(tmp_path / "maps" / "results.csv")][-1] == "\\udcfcbel"
+
+    @pytest.mark.parametrize("encoding", ["utf-8-sig", "latin-1"])
+    def test_a_table_that_a_spreadsheet_saved(
+        self, predict: Callable, tmp_path: Path, images: Path, a_picture: Callable, encoding: str
+    ) -> None:
+        (images / "b.png").rename(images / "über.png")
+        predict()
+        table = tmp_path / "maps" / "results.csv"
+        table.write_text(table.read_text(encoding="utf-8"), encoding=encoding)
+        assert predict(source=a_picture("other/z.png", seed=5)).code == 0
+        assert [line["name"][-4:] for line in a_table(table)] == [
+            "a",
+            "er/a",
+            "z",
+            "über" if encoding[0] == "u" else "�ber",
+        ]
+
+    def test_a_table_of_something_else(self, predict: Callable, tmp_path: Path, listing: Callable) -> None:
+        (tmp_path / "maps").mkdir()
+        (tmp_path / "maps" / "results.csv").write_text("name;score\na;1\n")
+        before = listing(tmp_path / "maps")
+        outcome = predict()
+        assert outcome.sentence == (
+            f"{tmp_path / 'maps' / 'results.csv'}: this is no table with a column 'name'; move it away, or save it as "
+            "CSV again."
+        )
+        assert listing(tmp_path / "maps") == before
+
+
+class TestNames:
+    @pytest.mark.parametrize(
+        "name", ["$open('run', 'w')", "$1+1", "$HOME", "@x", "@device", "%device", "a@##b", "-a", "%"]
+    )
+    def test_a_name_is_no_program(self, name: str, predict: Callable, images: Path, tmp_path: Path) -> None:
+        """MONAI runs what begins so in a config."""
+        shutil.copyfile(images / "a.png", images / f"{name}.png")
+        before = sorted(tmp_path.rglob("run"))
+        assert predict().code == 0
+        assert (tmp_path / "maps" / f"{name}_anomaly.json").is_file()
+        assert sorted(tmp_path.rglob("run")) == before
+
+    def test_one_that_is_too_long_fails_alone(self, predict: Callable, images: Path, tmp_path: Path) -> None:
+        name = "b" * 240
+        shutil.copyfile(images / "a.png", images / f"{name}.png")
+        outcome = predict()
+        assert outcome.err.splitlines() == [
+            f"Error: {images / name}.png: the name is too long for its results; rename the file.",
+            "Error: 1 of 4 images could not be used.",
+        ]
+        assert len(list((tmp_path / "maps").rglob("*_anomaly.json"))) == 3
+        assert not list((tmp_path / "maps").rglob(".partial*"))
+
+
+def test_results_among_the_images_are_no_images(tiny_bundle: Path, images: Path, run: Callable, phantom: Path) -> None:
+    """All that a calibrated bundle writes."""
+    bundle = Path(shutil.copytree(tiny_bundle, images.parent / "bundle"))
+    assert run("calibrate", bundle, "--data", phantom).code == 0
+    command = ("predict", bundle, images, "--output", images / "maps", "--save-restored", "--judge-strangers")
+    assert run(*command).code == 0
+    kinds = {path.name.split(".")[0].rsplit("_", 1)[1] for path in (images / "maps").rglob("*.nii.gz")}
+    assert kinds == {"anomaly", "deviation", "findings", "restored"}
+    assert "(3 were there already)" in run(*command).out

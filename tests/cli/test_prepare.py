@@ -83,19 +83,31 @@ def test_bad_images_are_left_out_and_named(source: Path, tmp_path: Path, run: Ca
     bad.write_bytes(b"no png")
     stray = source / "masks" / "z.png"
     shutil.copy(source / "masks" / "e.png", stray)
+    (source / "masks" / "e.png").write_bytes(b"")
     target = tmp_path / "target"
     outcome = run("prepare", "folder", source, target)
     assert outcome.code == 1
     assert outcome.err.splitlines() == [
         f"Left out: {bad}: the file is damaged or not an image; copy it again or leave it out.",
+        f"Left out: {source / 'masks' / 'e.png'}: the file is empty; copy it again or leave it out.",
         f"Left out: {stray}: no image in {source / 'test' / 'anomalous'} has this name.",
-        "Error: The data set was made without 2 of the files, which could not be used.",
+        "Error: The data set was made without 3 of the files, which could not be used.",
     ]
     assert json.loads((target / "data.json").read_text())["train"]["0"] == [
         "healthy/a/b.png",
         "healthy/a.png",
         "healthy/a_b.png",
     ]
+
+
+@pytest.mark.parametrize("folder", ["healthy", "test/anomalous", "masks"])
+def test_a_target_among_the_images(folder: str, source: Path, run: Callable, listing: Callable) -> None:
+    before = listing(source)
+    target = source / folder / "set"
+    assert run("prepare", "folder", source, target).sentence == (
+        f"{target}: this lies among the images of {source / folder}; choose a folder beside them."
+    )
+    assert listing(source) == before
 
 
 def test_no_test_images(source: Path, tmp_path: Path, run: Callable) -> None:

@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -154,6 +155,17 @@ class TestCommand:
     )
     def test_an_address_that_is_not_here(self, run: Run, volume: Path, host: str, told: str) -> None:
         assert run("view", volume, "--host", host).sentence.endswith(told)
+
+    def test_it_listens_where_it_is_told_to(
+        self, run: Run, volume: Path, a_result: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """And at this computer alone where it is told nothing."""
+        served: list[tuple[Any, ...]] = []
+        stand_in = SimpleNamespace(serve=lambda *where: served.append(where[:3]))
+        monkeypatch.setattr("monai_sagan.viewer.open_viewer", lambda *case: served.append(case) or stand_in)
+        assert run("view", volume, a_result(), "--port", "0").code == 0
+        assert run("view", volume, "--host", "::1", "--port", "0", "--no-browser").code == 0
+        assert served == [(volume, a_result()), ("127.0.0.1", 0, True), (volume, None), ("::1", 0, False)]
 
     def test_without_the_extra(
         self, run: Run, volume: Path, a_result: Callable[..., Path], monkeypatch: pytest.MonkeyPatch

@@ -249,12 +249,13 @@ class TestAnomalyRatios:
         (data / "data.json").write_text(json.dumps(content))
         with pytest.raises(UserError, match="need to know which of the unlabelled images are healthy"):
             compare(data, tmp_path / "output", anomaly_ratios=[0.5])
-        assert not (tmp_path / "output" / "trainings").exists()
+        assert not (tmp_path / "output" / "settings.json").exists()  # so that it can be started without ratios
 
     @pytest.mark.parametrize("ratios", [[0.5, 1.2], [0.5, 0.5]])
     def test_bad_ratios(self, ratios: list[float], phantom: Path, tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"anomaly ratios must lie in \[0, 1\], each given once"):
             compare(phantom, tmp_path / "output", anomaly_ratios=ratios)
+        assert not (tmp_path / "output").exists()
 
 
 class TestBudget:

@@ -15,6 +15,7 @@ from monai.transforms import EnsureChannelFirst, LoadImage
 from pydicom import Dataset
 
 from monai_sagan.data import CaseReader, list_cases
+from monai_sagan.data.radiograph import as_shown
 from monai_sagan.errors import ImageError
 
 DAMAGED = "the file is damaged or not an image; copy it again or leave it out."
@@ -166,7 +167,7 @@ class TestWindows:
         path = a_radiograph(pixels, Modality=modality, WindowCenter=1000, WindowWidth=400)
         assert np.array_equal(load(path).numpy()[..., 0], pixels.T)
 
-    @pytest.mark.parametrize("width", [None, 0, -5])
+    @pytest.mark.parametrize("width", [None, 0, 0.5, -5])  # a linear one is 1 at least
     def test_none_that_is_allowed(self, a_radiograph: Callable[..., Path], width: float | None) -> None:
         pixels = random_pixels(0, 4096)
         path = a_radiograph(pixels, WindowCenter=1000, WindowWidth=width)
@@ -285,3 +286,10 @@ class TestRefused:
         path.write_text("Dear colleague,\nthank you for the images.\n" * 50)
         assert refusal(path) == DAMAGED
         assert capfd.readouterr().err == ""
+
+
+def test_colours_have_no_window() -> None:
+    header = Dataset()
+    header.PhotometricInterpretation, header.WindowCenter, header.WindowWidth, header.BitsStored = "RGB", 10, 5, 8
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 5, 3)).astype(np.uint8)
+    assert as_shown(pixels, header) is pixels

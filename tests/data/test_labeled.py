@@ -168,10 +168,10 @@ class TestClasses:
         with pytest.raises(UserError, match="empty: this folder holds no image"):
             read_labeled_images(tmp_path)
 
-    @pytest.mark.parametrize("name", ["$__import__('os').abort()", "@device", "%configs"])
+    @pytest.mark.parametrize("name", ["$__import__('os').abort()", "@device", "%configs", "a@##b"])
     def test_a_name_that_a_config_would_run(self, name: str, tmp_path: Path) -> None:
         root = write_table(tmp_path / "set", f"file,label\na.png,x\nb.png,{name}\n", "a.png", "b.png")
-        with pytest.raises(UserError, match=f"begins with [{name[0]}]; choose another name"):
+        with pytest.raises(UserError, match=r"a class cannot be called .*; choose another name, without"):
             read_labeled_images(root)
 
 
@@ -195,6 +195,12 @@ class TestSplit:
             kept_out = {image.patient for image in set(images) - set(split_for_training(images, 5, fold))}
             assert kept_out
             assert not trained_on & kept_out
+
+    def test_images_without_a_patient_are_of_nobody_else(self) -> None:
+        images = some_images(20, 20, patients=lambda index: "one" if index < 2 else "")
+        for fold in range(5):
+            kept_out = set(images) - set(split_for_training(images, 5, fold))
+            assert 4 <= len(kept_out) <= 12  # about a fifth of 40, and not all of whom nothing is known together
 
     def test_with_one_fold_everything_is_trained_on(self) -> None:
         images = some_images(3, 1)

@@ -174,6 +174,36 @@ class TestTrainingSet:
         with pytest.raises(UserError, match=r"'outside\.png' lies outside of the folder 'images'"):
             load_training_set(root)
 
+    @pytest.mark.parametrize("share", ["calibration_share", "selection_share"])
+    def test_the_seed_decides_which_images_are_set_aside(self, a_data_set: Write, share: str) -> None:
+        root = a_data_set(a_layout(healthy=40))
+        first, again, other = (
+            images_of(load_training_set(root, seed=seed, **{share: 0.5})["healthy"], root) for seed in (1, 1, 2)
+        )
+        assert first == again
+        assert len(first) == len(other) == 20
+        assert first != other
+
+    def test_a_test_image_that_is_held_out_to_select_by(self, a_data_set: Write) -> None:
+        layout = a_layout()
+        root = a_data_set(layout)
+        (held_out, *_) = images_of(load_training_set(root, selection_share=0.5)["selection"], root)
+        layout["test"]["0"].append(held_out)
+        (root / "data.json").write_text(json.dumps(layout))
+        with pytest.raises(UserError, match=f"{held_out} is listed for training and for the test; list each image"):
+            load_training_set(root, selection_share=0.5)
+
+    @pytest.mark.parametrize("group", ["0", "unlabeled"])
+    @pytest.mark.parametrize("name", ["good_0.png", "./good_0.png", "a/../good_0.png"])
+    def test_a_test_image_that_is_trained_on(self, a_data_set: Write, name: str, group: str) -> None:
+        layout = a_layout()
+        root = a_data_set(layout)
+        (root / "images" / "a").mkdir()
+        (layout["train"]["0"] if group == "0" else layout["train"]["unlabeled"]["1"]).append(name)
+        (root / "data.json").write_text(json.dumps(layout))
+        with pytest.raises(UserError, match=r"good_0\.png is listed for training and for the test; list each image"):
+            load_training_set(root)
+
 
 class TestTestSet:
     def test_labels(self, a_data_set: Write) -> None:

@@ -12,6 +12,7 @@ from pydicom import dcmread
 
 def test_the_mask_is_what_lies_above_the_threshold_of_each_source_image(a_series: Callable, tmp_path: Path) -> None:
     case = a_series()
+    case.anomaly_map[0, 6, 9, 2] = 0.5  # which is not above it
     case.write(tmp_path / "results", map_threshold=0.5)
 
     segmentation = hd.seg.segread(tmp_path / "results" / "segmentation.dcm")

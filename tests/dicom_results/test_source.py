@@ -16,6 +16,7 @@ import pytest
 from pydicom import dcmread, dcmwrite
 from pydicom.uid import ExplicitVRBigEndian, RLELossless, generate_uid
 
+from monai_sagan.dicom_results.source import read_source
 from monai_sagan.errors import UserError
 
 ALL_OF_THEM = {"parametric_map.dcm", "segmentation.dcm", "overlay"}
@@ -110,6 +111,14 @@ def test_a_file_of_several_frames_is_referred_to_by_frame(a_series: Callable, tm
         assert group.PlanePositionSequence == of_source.PlanePositionSequence
         # highdicom puts the last position first: the last frame is the map's first slice.
         np.testing.assert_array_equal(written.pixel_array[frame], case.planes[-reference.ReferencedFrameNumber])
+    segmentation = dcmread(tmp_path / "results" / "segmentation.dcm")
+    assert segmentation.NumberOfFrames == 3
+    for frame, group in enumerate(segmentation.PerFrameFunctionalGroupsSequence):
+        (reference,) = group.DerivationImageSequence[0].SourceImageSequence
+        of_source = enhanced.PerFrameFunctionalGroupsSequence[reference.ReferencedFrameNumber - 1]
+        assert group.PlanePositionSequence == of_source.PlanePositionSequence
+        expected_mask = case.planes[-reference.ReferencedFrameNumber] > 0.5
+        np.testing.assert_array_equal(segmentation.pixel_array[frame] == 1, expected_mask)
     capture = dcmread(tmp_path / "results" / "overlay" / "0002.dcm")
     assert capture.SourceImageSequence[0].ReferencedFrameNumber == 4
     expected = enhanced.PerFrameFunctionalGroupsSequence[3].PlanePositionSequence[0].ImagePositionPatient
@@ -293,3 +302,12 @@ def test_nobody_is_told_whose_the_images_are(
     assert written.PatientName == "Geheimrat"
     for value in whose.values():
         assert not any(value in text for text in told)
+
+
+def test_headers_do_not_tell_whose_they_are(a_series: Callable, tmp_path: Path) -> None:
+    """What highdicom is given, which may write any of it into a message."""
+    whose = {"PatientName": "Doe^Jane", "StudyDescription": "Klinikvisite", "IssuerOfPatientID": "Haus"}
+    source = read_source(a_series(**whose).files)
+    assert {keyword: str(source.owner[keyword].value) for keyword in whose} == whose
+    for header in source.headers:
+        assert not any(header.get(keyword) for keyword in (*whose, "PatientID", "AccessionNumber", "StudyDate"))

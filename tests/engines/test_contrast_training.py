@@ -109,6 +109,75 @@ def test_slices_of_a_volume_are_not_judged_by_what_saw_its_others(path: Path) ->
     assert roc_auc_score([0] * 20 + [1] * 20, torch.cat([found["healthy"], found["unlabeled"]])) < 0.75
 
 
+def test_slices_of_a_volume_stay_together() -> None:
+    """Both in what is learned from and in what is judged; each is judged once."""
+    volumes = a_dataset(some_pictures(10, seed=3, samples=4), some_pictures(10, seed=4, samples=3))
+    pictures = contrast_training._Pictures(volumes)
+    judged = []
+    for seen, unseen in pictures.divide(5, seed=0):
+        assert not set(pictures.owners[seen].tolist()) & set(pictures.owners[unseen].tolist())
+        assert sorted(torch.cat([seen, unseen]).tolist()) == list(range(70))
+        judged += unseen.tolist()
+    assert sorted(judged) == list(range(70))
+
+
+def test_no_network_judges_what_it_has_learned_from(
+    dataset: HealthyUnlabeledDataset, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And all learn that those held out to select by are healthy."""
+    learned: list[tuple[torch.Tensor, torch.Tensor]] = []
+    judged: list[torch.Tensor] = []
+
+    def train_network(network: Any, images: torch.Tensor, labels: torch.Tensor, *others: Any) -> Any:
+        learned.append((images, labels))
+        return network.eval()
+
+    def judge(network: Any, images: torch.Tensor, device: Any) -> torch.Tensor:
+        judged.append(images)
+        return torch.arange(float(len(images)))
+
+    monkeypatch.setattr(contrast_training, "train_network", train_network)
+    monkeypatch.setattr(contrast_training, "_judge", judge)
+    contrast(dataset, path, networks=4, trees=0)
+
+    def keys(images: torch.Tensor) -> list[bytes]:
+        return [image.numpy().tobytes() for image in images]
+
+    everything = keys(torch.cat([dataset.healthy, dataset.selection, dataset.unlabeled]))
+    unlabeled = set(keys(dataset.unlabeled))
+    assert len(learned) == 4
+    for (seen, labels), unseen in zip(learned, judged, strict=True):
+        assert sorted(keys(seen) + keys(unseen)) == sorted(everything)
+        assert labels.tolist() == [int(key in unlabeled) for key in keys(seen)]
+    assert sorted(key for unseen in judged for key in keys(unseen)) == sorted(everything)
+
+
+@pytest.mark.parametrize("steps", [1, 4, 6])
+def test_weights_are_averaged_over_the_last_steps(steps: int) -> None:
+    images, labels = torch.cat(some_pictures(8, seed=6)), torch.arange(8) % 2
+    network = small_network()
+
+    def weights_of(one: torch.nn.Module) -> torch.Tensor:
+        return torch.cat([parameter.detach().flatten() for parameter in one.parameters()])
+
+    seen: list[torch.Tensor] = []
+    random = torch.Generator().manual_seed(0)
+    found = contrast_training.train_network(
+        network, images, labels, steps, random, lambda *_: seen.append(weights_of(network))
+    )
+    expected = seen[0]
+    for count, weights in enumerate(seen[1:], start=1):
+        expected = torch.lerp(expected, weights, 1 - count / (count + 10))
+    assert not found.training
+    assert torch.allclose(weights_of(found), expected, rtol=0, atol=1e-6)
+    assert torch.equal(weights_of(found), seen[-1]) == (steps == 1)
+
+
+def test_what_comes_in_from_outside_is_black() -> None:
+    black = torch.full((32, 1, SIDE, SIDE), -1.0)
+    assert torch.equal(contrast_training.move_about(black, torch.Generator().manual_seed(0)), black)
+
+
 def test_the_seed_decides(dataset: HealthyUnlabeledDataset, tmp_path: Path) -> None:
     before = torch.get_rng_state()
     first, again, other = (

@@ -111,6 +111,18 @@ def test_pictures_of_a_batch_are_as_strange_as_alone(trained: Path) -> None:
         assert judged["strangeness"] == pytest.approx(judge(cases[number])["strangeness"], abs=1e-5)
 
 
+def test_a_volume_is_judged_by_the_mean_of_its_slices(judge: Callable, a_volume: Callable, a_picture: Callable) -> None:
+    """Half of the slices are a head and half are noise."""
+    head, _ = phantom_volume(np.random.default_rng(0), size=(64, 64, 12), lesion=False)
+    head = np.ascontiguousarray(head.transpose(2, 1, 0))[..., 6:7]
+    noise = np.random.default_rng(0).integers(0, 255, head.shape).astype(np.uint8)
+    sizes = (head, noise, np.concatenate([head, noise], axis=2))
+    of_head, of_noise, of_both = (
+        judge(a_volume(f"{index}.nii.gz", np.repeat(one, 4, axis=2)))["strangeness"] for index, one in enumerate(sizes)
+    )
+    assert of_both == pytest.approx((of_head + of_noise) / 2, abs=1e-4)
+
+
 def test_a_volume_of_background_is_not_judged(trained: Path) -> None:
     judge = Strangenessd("image", trained, (32, 32))
     assert judge({"image": torch.full((1, 20, 20, 8), -1.0)})["strangeness"] is None

@@ -33,6 +33,7 @@ class Shift(nn.Module):
         self.change = nn.Parameter(torch.zeros(1))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
+        assert not self.training  # where the generator draws pixels at random
         return images - self.change * (images > 0)
 
 
@@ -87,6 +88,17 @@ class TestCheckpoint:
         assert float(read_tensors(tmp_path / "model.pt")["change"]) == pytest.approx(0.3)
         assert read_selection(tmp_path / "selection.json")["chosen_step"] == 6
 
+    def test_a_volume_counts_as_the_mean_of_its_samples(
+        self, images: SimpleNamespace, train: Callable, tmp_path: Path
+    ) -> None:
+        """Of healthy ones one sample of two is changed, of unlabelled ones both; told apart without exception."""
+        images.selection, images.unlabeled = torch.full((20, 1, 4, 4), -0.5), torch.full((40, 1, 4, 4), 0.5)
+        images.selection[::2] = 0.5
+        train([0.1, 0.2], num_candidates=2)
+        found = read_selection(tmp_path / "selection.json")
+        assert [(it["value"], it["low"]) for it in found["candidates"]] == [(1.0, 1.0)] * 2
+        assert found["chosen_step"] == 6
+
     def test_candidates_are_spread_over_the_training(self, train: Callable, tmp_path: Path) -> None:
         train([0.1] * 10, num_candidates=3)
         steps = [it["step"] for it in read_selection(tmp_path / "selection.json")["candidates"]]
@@ -136,7 +148,7 @@ class TestScore:
         contrast = Interval(0.7, 0.6, 0.8)
         assert better_score(None, contrast)[0] == "contrast"
         assert better_score(Interval(0.6, 0.5, 0.7), contrast)[0] == "contrast"
-        assert better_score(Interval(0.75, 0.65, 0.85), contrast)[0] == "contrast"  # an error of both is 0.072
+        assert better_score(Interval(0.76, 0.66, 0.86), contrast)[0] == "contrast"  # an error of both is 0.072
         assert better_score(Interval(0.78, 0.68, 0.88), contrast)[0] == "residual"
 
     def test_it_is_written_down(self, tmp_path: Path) -> None:

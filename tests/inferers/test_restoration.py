@@ -308,11 +308,29 @@ class TestHowItRuns:
             assert float((result - expected[key]).abs().mean()) < 0.02
 
 
+def test_changes_to_and_fro_do_not_cancel_in_a_smaller_picture() -> None:
+    """The map is of what changed on the network's grid, and only then brought to the picture's."""
+    places = torch.arange(32)
+    checks = 0.2 * (2.0 * ((places[:, None] + places) % 2) - 1)
+    found = RestorationInferer((32, 32))(torch.zeros(1, 1, 16, 16), lambda pictures: pictures + checks)
+    assert torch.allclose(found["anomaly_map"], torch.tensor(0.1), rtol=0, atol=1e-3)
+
+
 class TestGeometry:
     AFFINE = torch.tensor(
         [[-0.7, 0.1, 0.0, 5.0], [0.1, -0.8, 0.0, -20.0], [0.0, 0.0, 4.5, 30.0], [0.0, 0.0, 0.0, 1.0]],
         dtype=torch.float64,
     )
+
+    def test_volumes_of_a_batch_are_turned_by_their_own_geometry(self, generator: SAGANGenerator) -> None:
+        voxels = some_images(1, 20, 24, 6)
+        affines = [torch.diag(torch.tensor(sides)) for sides in ((-1.0, -1.0, 3.0, 1.0), (1.0, 1.0, 3.0, 1.0))]
+        volumes = [{"image": MetaTensor(voxels, affine=affine)} for affine in affines]
+        together = RestorationInferer((32, 48))(list_data_collate(volumes)["image"], generator)["anomaly_map"]
+        alone = [RestorationInferer((32, 48))(it["image"][None], generator)["anomaly_map"][0] for it in volumes]
+        assert not torch.allclose(*map(torch.as_tensor, alone), rtol=0, atol=1e-3)
+        for item, expected in zip(together, alone):
+            assert torch.allclose(torch.as_tensor(item), torch.as_tensor(expected), rtol=0, atol=1e-5)
 
     def test_metadata_of_a_batch_stays(self, generator: SAGANGenerator) -> None:
         volumes = [

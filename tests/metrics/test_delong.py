@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.stats import norm
+from scipy.stats import t as student
 from sklearn.metrics import roc_auc_score
 
 from monai_sagan.metrics import delong_auc, delong_difference
@@ -64,9 +65,11 @@ def test_of_repeated_trainings_images_and_training_add_up(sample) -> None:
     of_trainings = np.var([each.mean() for each in kernels], ddof=1) / 3
     found = delong_difference(labels, scores, reference)
     assert found.mean == pytest.approx(kernels.mean())
-    # Student's quantile is a little above the normal one.
-    assert found.high - found.mean >= norm.ppf(0.975) * np.sqrt(of_images + of_trainings)
-    assert found.high - found.mean < 4.31 * np.sqrt(of_images + of_trainings)  # of two degrees of freedom
+    # Welch and Satterthwaite: of two variances, one of which has two degrees of freedom and the other any number.
+    freedom = 2 * ((of_images + of_trainings) / of_trainings) ** 2
+    error = np.sqrt(of_images + of_trainings)
+    assert found.high - found.mean == pytest.approx(student.ppf(0.975, freedom) * error)
+    assert found.p_value == pytest.approx(2 * student.sf(abs(found.mean) / error, freedom))
     area = delong_auc(labels, scores)
     assert area.value == pytest.approx(np.mean([roc_auc_score(labels, each) for each in scores]))
 

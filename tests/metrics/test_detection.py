@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from monai_sagan.metrics import Interval, dice, image_auc, image_average_precision, pixel_average_precision
+from monai_sagan.metrics import (
+    Interval,
+    binomial_rate,
+    dice,
+    image_auc,
+    image_average_precision,
+    pixel_average_precision,
+)
 
 IMAGE_METRICS = pytest.mark.parametrize("metric", [image_auc, image_average_precision])
 
@@ -148,3 +155,10 @@ def test_maps_that_do_not_fit_are_refused(metric, maps, masks, message):
 def test_dice_refuses_a_threshold_that_is_no_number():
     with pytest.raises(ValueError, match="threshold"):
         dice([np.ones((2, 2))], [np.ones((2, 2))], float("nan"))
+
+
+def test_an_exact_binomial_interval() -> None:
+    """Clopper and Pearson: where none or all of n are found, the other end is the n-th root of 2.5%."""
+    none, every = binomial_rate(0, 10), binomial_rate(10, 10)
+    assert (none.value, none.low, none.high) == (0.0, 0.0, pytest.approx(1 - 0.025**0.1))
+    assert (every.value, every.low, every.high) == (1.0, pytest.approx(0.025**0.1), 1.0)

@@ -56,6 +56,8 @@ class TestDraw:
         split = draw_split(few, COUNTS, seed=0)
         assert [len(names) for names in split.values()] == [3, 2, 1, 4, 2]
         assert sorted(names_of(split)) == sorted(few)
+        seven = draw_split(dict.fromkeys(list(LABELS)[:7], 0), COUNTS, seed=0)  # 3.5, 2.33 and 1.17
+        assert [len(names) for names in seven.values()] == [3, 2, 2, 0, 0]
 
     @pytest.mark.parametrize(
         ("counts", "healthy", "anomalous"),

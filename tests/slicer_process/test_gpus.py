@@ -72,3 +72,7 @@ def test_only_some_may_be_used(visible: str, count: int) -> None:
 def test_the_child_counts_as_the_tool_does() -> None:
     assert count_by_bus({"A": "1"}) == {"A": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     assert count_by_bus({"CUDA_VISIBLE_DEVICES": "1"}) == {"CUDA_VISIBLE_DEVICES": "1"}
+
+
+def test_a_gpu_has_the_number_that_the_tool_gives_it_whatever_was_set() -> None:
+    assert count_by_bus({"CUDA_DEVICE_ORDER": "FASTEST_FIRST"}) == {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}

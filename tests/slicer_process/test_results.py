@@ -197,9 +197,11 @@ class TestFile:
 
 @pytest.mark.parametrize("values", [a_volume(), a_calibrated_volume(), a_classification(warnings=["Blurred."])])
 def test_what_a_scene_keeps_is_the_same_but_for_the_file(values: dict[str, Any]) -> None:
-    result = result_from_dict(values, Path("/home/doe/map.nrrd"))
+    names = {name: f"/home/doe/{name}.nrrd" for name in ("anomaly_map", "deviation_map", "findings_map")}
+    result = result_from_dict({**values, **names})
+    assert result.findings_map == Path(names["findings_map"])
     kept = result_to_json(result)
-    assert result_from_dict(json.loads(kept)) == replace(result, anomaly_map=None)
+    assert result_from_dict(json.loads(kept)) == replace(result, **dict.fromkeys(names))
     assert "doe" not in kept
 
 

@@ -73,6 +73,14 @@ class TestFindSliceAxis:
         found = {find_slice_axis(a_volume(affine), direction) for direction in ("sagittal", "coronal", "axial")}
         assert found == {0, 1, 2}
 
+    def test_one_axis_for_each_direction_where_two_are_nearest_to_one(self) -> None:
+        """The first axis runs along a cube's diagonal: the patient's left and back are both nearest to the second."""
+        axes = np.array([[1, 1, 1], [1, -1, 0], [1, 1, -2]], dtype=np.float64)
+        affine = np.eye(4)
+        affine[:3, :3] = (axes / np.linalg.norm(axes, axis=1, keepdims=True)).T
+        found = {find_slice_axis(a_volume(affine), direction) for direction in ("sagittal", "coronal", "axial")}
+        assert found == {0, 1, 2}
+
     @pytest.mark.parametrize(("number", "axis"), [(0, 0), (1, 1), (2, 2), (-1, 2), (-3, 0)])
     def test_a_number(self, number: int, axis: int) -> None:
         assert find_slice_axis(a_volume(), number) == axis
