@@ -13,7 +13,9 @@ __all__ = ["read_selection", "write_selection"]
 
 _SCHEMA_VERSION = 1
 _CRITERION = (
-    "AUC of unlabelled images against healthy ones that were held out (AUCp). No label was used, and no test image."
+    "AUC of unlabelled images against healthy ones that were held out (AUCp). No label was used, and no test image. Of "
+    "checkpoints it is too high, since the generator has learned from the unlabelled images; compare them with each "
+    "other alone."
 )
 
 
