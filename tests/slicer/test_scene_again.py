@@ -112,14 +112,3 @@ class TestAgain:
         assert case.results.node("segmentation") is None
         assert segmentation_node.GetScene() is case.scene.mrml
         assert segmentation_node.GetSegmentation().GetNumberOfSegments() == 1
-
-    def test_cleared(self, case: Case) -> None:
-        before = scenes.count_nodes(case.scene)
-        plain = case.scene.views["Red"].GetSliceCompositeNode().GetForegroundVolumeID()
-        case.lay_all()
-        case.results.clear()
-        assert scenes.count_nodes(case.scene) == before
-        assert roles_of(case.results) == {"inputVolume"}
-        assert case.results.result is None
-        assert case.scene.views["Red"].GetSliceCompositeNode().GetForegroundVolumeID() == plain
-        case.lay_all()

@@ -10,6 +10,7 @@ from pathlib import Path
 import slicer
 
 from . import overlay, peak, rendering, segment, slice_scores
+from .held_nodes import HeldNodes
 from .results import AnomalyResult, Finding, result_from_dict, result_to_json
 from .volumes import VolumeError, ijk_to_ras, lay_under, read_map
 
@@ -52,10 +53,11 @@ class ResultScene:
 
     def __init__(self, holder: slicer.vtkMRMLScriptedModuleNode) -> None:
         self.holder = holder
+        self._nodes = HeldNodes(holder)
 
     def node(self, role: str) -> slicer.vtkMRMLNode | None:
         """The node of a role, one of `ROLES`; None if there is none (any more)."""
-        return self.holder.GetNodeReference(role)
+        return self._nodes.get(role)
 
     @property
     def result(self) -> AnomalyResult | None:
@@ -89,10 +91,12 @@ class ResultScene:
             if result.findings and result.findings_map is not None:
                 new_findings = read_map(result.findings_map, input_node)
         if input_node is self.node("anomalyMap"):
-            self._refer("anomalyMap", None)  # somebody wants the map of a map: the first one is a volume like any other
-        self._remove("peakMarker")
+            self._nodes.hold(
+                "anomalyMap", None
+            )  # somebody wants the map of a map: the first one is a volume like any other
+        self._nodes.remove("peakMarker")
         self._release_segmentation()
-        self._refer("inputVolume", input_node)
+        self._nodes.hold("inputVolume", input_node)
         self.holder.SetParameter(_RESULT, result_to_json(result))
         self.holder.SetParameter(_FINDING, "")
         if new_map is None:
@@ -102,13 +106,6 @@ class ResultScene:
             self._lay_map(result, new_map, input_node)
         if new_findings is not None:
             self._lay_findings(result, new_findings, input_node)
-
-    def clear(self) -> None:
-        """Removes the result from the scene, but for its input and what a user added to the segmentation."""
-        self._release_segmentation()
-        self._remove_nodes()
-        self.holder.SetParameter(_RESULT, "")
-        self.holder.SetParameter(_FINDING, "")
 
     @property
     def shows_deviation(self) -> bool:
@@ -172,14 +169,14 @@ class ResultScene:
         """
         map_node = self._map()
         existing = self.node("segmentation")
-        segmentation_node = existing or self._made("segmentation", "vtkMRMLSegmentationNode")
+        segmentation_node = existing or self._nodes.made("segmentation", "vtkMRMLSegmentationNode")
         try:
             num_voxels = segment.make_segment(
                 segmentation_node, map_node, map_node.GetNodeReference(_MAP_OF), overlay.threshold_of(map_node)
             )
         except VolumeError:
             if existing is None:
-                self._remove("segmentation")
+                self._nodes.remove("segmentation")
             raise
         segmentation_node.SetName(f"{map_node.GetName()} segmentation")
         return num_voxels
@@ -245,7 +242,7 @@ class ResultScene:
     def _mark(self, ras: Sequence[float], label: str) -> None:
         """Puts the marker on a place, mm (R, A, S) without the map's parent transform, and moves the views there."""
         map_node = self._map()
-        marker_node = self._made("peakMarker", "vtkMRMLMarkupsFiducialNode")
+        marker_node = self._nodes.made("peakMarker", "vtkMRMLMarkupsFiducialNode")
         marker_node.SetName(f"{map_node.GetName()} marker")
         peak.mark(marker_node, map_node, ras, label)
         slice_scores.jump(self.holder.GetScene(), peak.world_position(marker_node))
@@ -257,7 +254,7 @@ class ResultScene:
         input_node: slicer.vtkMRMLVolumeNode,
     ) -> None:
         map_node = self._map()
-        segmentation_node = self._made("segmentation", "vtkMRMLSegmentationNode")
+        segmentation_node = self._nodes.made("segmentation", "vtkMRMLSegmentationNode")
         segmentation_node.SetName(f"{map_node.GetName()} segmentation")
         lay_under(labels_node, input_node)
         segment.make_findings(segmentation_node, labels_node, input_node, result.findings or ())
@@ -265,7 +262,7 @@ class ResultScene:
     def _lay_map(
         self, result: AnomalyResult, new_map: slicer.vtkMRMLScalarVolumeNode, input_node: slicer.vtkMRMLVolumeNode
     ) -> None:
-        map_node = self._made("anomalyMap", "vtkMRMLScalarVolumeNode")
+        map_node = self._nodes.made("anomalyMap", "vtkMRMLScalarVolumeNode")
         with slicer.util.NodeModify(map_node):
             kind = "deviation" if result.deviation_map else "weight" if result.classes else "anomaly"
             map_node.SetName(f"{input_node.GetName()} {kind} map")
@@ -277,7 +274,7 @@ class ResultScene:
             map_node.CopyOrientation(new_map)
             map_node.SetNodeReferenceID(_MAP_OF, input_node.GetID())
             lay_under(map_node, input_node)
-        color_node = self._made("colorTable", "vtkMRMLColorTableNode")
+        color_node = self._nodes.made("colorTable", "vtkMRMLColorTableNode")
         color_node.SetName("Anomaly map colors")
         overlay.fill_color_table(color_node)
         overlay.show_display(map_node, color_node, _first_threshold(result, map_node))
@@ -288,14 +285,14 @@ class ResultScene:
     def _lay_scores(self, result: AnomalyResult, map_node: slicer.vtkMRMLScalarVolumeNode) -> None:
         if result.slice_axis is None or not result.slice_scores:
             for role in ("scoreChart", "scoreSeries", "scoreTable"):
-                self._remove(role)
+                self._nodes.remove(role)
             return
-        table_node = self._made("scoreTable", "vtkMRMLTableNode")
+        table_node = self._nodes.made("scoreTable", "vtkMRMLTableNode")
         table_node.SetName(f"{map_node.GetName()} scores of slices")
         slice_scores.fill_table(table_node, map_node, result.slice_axis, result.slice_scores)
-        series_node = self._made("scoreSeries", "vtkMRMLPlotSeriesNode")
+        series_node = self._nodes.made("scoreSeries", "vtkMRMLPlotSeriesNode")
         series_node.SetName("Score")
-        chart_node = self._made("scoreChart", "vtkMRMLPlotChartNode")
+        chart_node = self._nodes.made("scoreChart", "vtkMRMLPlotChartNode")
         chart_node.SetName(f"{map_node.GetName()} scores of slices plot")
         slice_scores.fill_chart(chart_node, series_node, table_node)
 
@@ -307,9 +304,7 @@ class ResultScene:
         else:
             display_node = logic.CreateVolumeRenderingDisplayNode()
             display_node.UnRegister(None)  # it comes with a reference that is the caller's to give back
-        display_node = self.holder.GetScene().AddNode(display_node)
-        self._refer("volumeRendering", display_node)
-        return display_node
+        return self._nodes.add("volumeRendering", display_node)
 
     def _update_rendering(self) -> None:
         """Lets the rendering, if there is one, follow the map and its threshold."""
@@ -317,7 +312,7 @@ class ResultScene:
         if display_node is None:
             return
         map_node = self._map()
-        property_node = self._made("volumeProperty", "vtkMRMLVolumePropertyNode")
+        property_node = self._nodes.made("volumeProperty", "vtkMRMLVolumePropertyNode")
         property_node.SetName(f"{map_node.GetName()} rendering")
         rendering.fill_preset(property_node, map_node, overlay.threshold_of(map_node))
         rendering.attach(display_node, map_node, property_node)
@@ -327,9 +322,9 @@ class ResultScene:
         if segmentation_node is None:
             return
         if segment.remove_segments(segmentation_node):
-            self._refer("segmentation", None)
+            self._nodes.hold("segmentation", None)
         else:
-            self._remove("segmentation")
+            self._nodes.remove("segmentation")
 
     def _map(self) -> slicer.vtkMRMLScalarVolumeNode:
         map_node = self.node("anomalyMap")
@@ -343,41 +338,10 @@ class ResultScene:
             raise VolumeError("There are no scores of slices in the scene: the result has none, or they were deleted.")
         return table_node
 
-    def _made(self, role: str, class_name: str) -> slicer.vtkMRMLNode:
-        """The node of a role, made if there is none."""
-        node = self.node(role)
-        if node is None:
-            # Not AddNewNodeByClass, which knows a class only where the module that it comes from was loaded.
-            node = self.holder.GetScene().AddNode(getattr(slicer, class_name)())
-            self._refer(role, node)
-        return node
-
-    def _refer(self, role: str, node: slicer.vtkMRMLNode | None) -> None:
-        # With an empty parameter of the same name, as a parameterNodeWrapper marks a reference that was set: without
-        # it, the wrapper's default would take its place.
-        self.holder.SetParameter(role, "")
-        self.holder.SetNodeReferenceID(role, node.GetID() if node is not None else None)
-
     def _remove_nodes(self) -> None:
-        """Removes all that is referred to but the input."""
+        """Removes all that is held but the input."""
         for role in reversed(ROLES[1:]):
-            self._remove(role)
-
-    def _remove(self, role: str) -> None:
-        node = self.node(role)
-        self._refer(role, None)
-        if node is None:
-            return
-        scene = node.GetScene()
-        attached = []
-        if node.IsA("vtkMRMLDisplayableNode"):
-            attached += [node.GetNthDisplayNode(index) for index in range(node.GetNumberOfDisplayNodes())]
-        if node.IsA("vtkMRMLStorableNode"):
-            attached += [node.GetNthStorageNode(index) for index in range(node.GetNumberOfStorageNodes())]
-        scene.RemoveNode(node)
-        for other in attached:
-            if other is not None and other.GetScene() is scene:
-                scene.RemoveNode(other)
+            self._nodes.remove(role)
 
 
 def _first_threshold(result: AnomalyResult, map_node: slicer.vtkMRMLScalarVolumeNode) -> float | None:
