@@ -12,10 +12,11 @@ from typing import Annotated, Any
 import slicer
 import vtk
 from AnomalyMapLib.bundles import shipped_bundles
+from AnomalyMapLib.nodes import nodes_of_class
 from AnomalyMapLib.overlay import DEFAULT_OPACITY
 from AnomalyMapLib.results import AnomalyResult, result_from_dict
 from AnomalyMapLib.sample_data import SAMPLE, register_sample_data
-from AnomalyMapLib.scene import ResultScene
+from AnomalyMapLib.scene import ResultScene, is_map
 from AnomalyMapLib.volumes import write_volume
 from AnomalyMapLib.widget_apply import ApplySection
 from AnomalyMapLib.widget_choices import DEFAULT_BUNDLE, SliceDirection
@@ -137,7 +138,7 @@ class AnomalyMapWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(self.logic.holder, vtk.vtkCommand.ModifiedEvent, self._update, priority=-1.0)
         parameters = self._parameters = self.logic.getParameterNode()
         if parameters.inputVolume is None:
-            parameters.inputVolume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+            parameters.inputVolume = _first_volume()
         if not parameters.bundle:
             parameters.bundle = self.apply.bundles.default
         self._gui_tag = parameters.connectParametersToGui(self.apply.bindings())
@@ -177,6 +178,13 @@ class AnomalyMapWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic.show(result, input_node)
         if self._parameters is not None:
             self._follow_result()
+
+
+def _first_volume() -> slicer.vtkMRMLScalarVolumeNode | None:
+    """The first volume that the panel offers and that is no map; label maps and colour pictures have other classes."""
+    name = "vtkMRMLScalarVolumeNode"
+    volumes = (node for node in nodes_of_class(slicer.mrmlScene, name) if node.GetClassName() == name)
+    return next((node for node in volumes if not is_map(node)), None)
 
 
 class AnomalyMapLogic(ScriptedLoadableModuleLogic):

@@ -76,8 +76,8 @@ def test_the_segment_of_the_threshold_besides(case: Case) -> None:
     case.lay_deviation()
     assert case.results.make_segment() == (10 * case.voxels >= 2).sum()
     assert set(segments(case.results)) == {"Finding1", "Finding2", "AboveThreshold"}
-    case.lay_deviation()
-    assert set(segments(case.results)) == {"Finding1", "Finding2"}
+    case.lay_deviation(findings=[case.finding(1, OTHER, 4.0)])
+    assert set(segments(case.results)) == {"Finding1", "AboveThreshold"}
 
 
 def test_what_somebody_drew_stays(case: Case) -> None:

@@ -49,7 +49,7 @@ class TestSavedScene:
         assert opacity.GetValue(0.44) == 0
         assert opacity.GetValue(0.46) > 0.1
         assert back.node("volumeRendering").GetVolumePropertyNode() is back.node("volumeProperty")
-        assert back.node("anomalyMap").GetNodeReference("anomalyMapOf") is back.node("inputVolume")
+        assert back.volume is back.node("inputVolume")
         assert back.node("scoreChart").GetNthPlotSeriesNode(0) is back.node("scoreSeries")
         assert back.node("scoreSeries").GetTableNode() is back.node("scoreTable")
         loaded.close()

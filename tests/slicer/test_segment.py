@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scenes
 import slicer
-from AnomalyMapLib.segment import SEGMENT_ID, make_segment, remove_segments
+from AnomalyMapLib.segment import SEGMENT_ID, make_segment, remove_findings
 from AnomalyMapLib.volumes import VolumeError
 from vtk.util.numpy_support import vtk_to_numpy
 
@@ -63,13 +63,20 @@ def test_again_replaces(scene: Any) -> None:
     np.testing.assert_array_equal(mask_of(segmentation_node, map_node), scenes.phantom()[1] >= 0.4)
 
 
-def test_segments_made_by_hand_are_left_alone(scene: Any) -> None:
+def test_only_findings_are_removed(scene: Any) -> None:
     map_node, segmentation_node = a_map(scene)
-    segmentation_node.GetSegmentation().AddEmptySegment("mine")
+    segmentation = segmentation_node.GetSegmentation()
+    for identifier in ("Finding1", "Findings of mine", "Finding12"):
+        segmentation.AddEmptySegment(identifier)
     make_segment(segmentation_node, map_node, map_node, 0.2)
-    assert segmentation_node.GetSegmentation().GetNumberOfSegments() == 2
-    assert remove_segments(segmentation_node)
-    assert segmentation_node.GetSegmentation().GetNthSegmentID(0) == "mine"
+    assert remove_findings(segmentation_node)
+    assert list(segmentation.GetSegmentIDs()) == ["Findings of mine", SEGMENT_ID]
+
+
+def test_whether_others_are_left_is_told(scene: Any) -> None:
+    _, segmentation_node = a_map(scene)
+    segmentation_node.GetSegmentation().AddEmptySegment("Finding1")
+    assert not remove_findings(segmentation_node)
 
 
 def test_moves_with_the_map(scene: Any) -> None:

@@ -60,6 +60,18 @@ def test_a_volume_that_is_loaded_later_can_be_chosen(open_panel: Callable[[], An
     assert panel.ui.applyButton.enabled
 
 
+def test_no_label_map_colour_picture_or_map_is_chosen_by_itself(shown: Any, case: Any, scene: Any) -> None:
+    import slicer
+
+    for kind in (slicer.vtkMRMLLabelMapVolumeNode, slicer.vtkMRMLVectorVolumeNode):
+        scene.mrml.AddNode(kind())
+    shown.exit()
+    scene.mrml.RemoveNode(case.input_node)
+    shown.enter()
+    assert shown.logic.getParameterNode().inputVolume is None
+    assert case.results.node("anomalyMap") is not None
+
+
 def test_only_volumes_of_grey_values_are_offered(panel: Any, scene: Any, case: Any) -> None:
     import slicer
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import slicer
 
+from .nodes import nodes_of_class
+
 __all__ = [
     "DEFAULT_OPACITY",
     "default_threshold",
     "fill_color_table",
+    "hide",
     "opacity_of",
     "set_opacity",
     "set_threshold",
@@ -116,6 +119,15 @@ def show_background(input_node: slicer.vtkMRMLVolumeNode) -> None:
         composite.SetBackgroundVolumeID(input_node.GetID())
 
 
+def hide(map_node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Takes the map out of all slice and 3D views of its scene."""
+    for composite in _composites(map_node):
+        if composite.GetForegroundVolumeID() == map_node.GetID():
+            composite.SetForegroundVolumeID(None)
+    for index in range(1, map_node.GetNumberOfDisplayNodes()):  # the first one is that of slice views
+        map_node.GetNthDisplayNode(index).SetVisibility(False)
+
+
 def set_threshold(map_node: slicer.vtkMRMLScalarVolumeNode, threshold: float) -> None:
     """Shows nothing of the map below a value."""
     display = map_node.GetScalarVolumeDisplayNode()
@@ -145,9 +157,7 @@ def opacity_of(map_node: slicer.vtkMRMLScalarVolumeNode) -> float | None:
 
 
 def _composites(node: slicer.vtkMRMLNode) -> list[slicer.vtkMRMLSliceCompositeNode]:
-    scene = node.GetScene()
-    name = "vtkMRMLSliceCompositeNode"
-    return [scene.GetNthNodeByClass(index, name) for index in range(scene.GetNumberOfNodesByClass(name))]
+    return nodes_of_class(node.GetScene(), "vtkMRMLSliceCompositeNode")
 
 
 def _highest(map_node: slicer.vtkMRMLScalarVolumeNode) -> float:

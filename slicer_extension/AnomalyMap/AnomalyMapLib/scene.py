@@ -10,11 +10,11 @@ from pathlib import Path
 import slicer
 
 from . import overlay, peak, rendering, segment, slice_scores
-from .held_nodes import HeldNodes
+from .nodes import HeldNodes
 from .results import AnomalyResult, Finding, result_from_dict, result_to_json
 from .volumes import VolumeError, ijk_to_ras, lay_under, read_map
 
-__all__ = ["DEVIATION_THRESHOLD", "ROLES", "ResultScene"]
+__all__ = ["DEVIATION_THRESHOLD", "ROLES", "ResultScene", "is_map"]
 
 # Names of the node references, and so of the fields of the module's parameter node.
 ROLES = (
@@ -32,10 +32,10 @@ ROLES = (
 _RESULT = "result"
 # The label of the finding that was shown last.
 _FINDING = "finding"
-# Reference of the map to what it was computed of: a user may have chosen another input volume since.
-_MAP_OF = "anomalyMapOf"
-# Attribute of a map in standard deviations from healthy images.
-_DEVIATION = "AnomalyMap.deviation"
+# Reference to the volume that the result is of: a user may have chosen another input since.
+_RESULT_OF = "resultOf"
+# Attribute of a map, which tells what its numbers are.
+_KIND = "AnomalyMap.kind"
 # Standard deviations: from where on such a map is shown where nothing was found.
 DEVIATION_THRESHOLD = 3.0
 
@@ -69,11 +69,17 @@ class ResultScene:
         text = self.holder.GetParameter(_RESULT)
         return result_from_dict(json.loads(text)) if text else None
 
+    @property
+    def volume(self) -> slicer.vtkMRMLVolumeNode | None:
+        """What the result is of; None before the first run, and if it was deleted since."""
+        return self.holder.GetNodeReference(_RESULT_OF)
+
     def lay(self, result: AnomalyResult, input_node: slicer.vtkMRMLVolumeNode) -> None:
         """Shows a result, in the place of the one that is shown.
 
-        Map, display, table and plot are made new or written over; segments and marker of the earlier result are
-        removed. What a user added to the segmentation is left in the scene.
+        Of the same volume, map, display, table and plot are written over; marker and findings of the earlier result are
+        removed, and other segments stay. A result of another volume stays as ordinary nodes, hidden: written over, its
+        nodes would be saved to the files of that other volume.
 
         Args:
             result: what is shown, with the files of its maps.
@@ -90,13 +96,12 @@ class ResultScene:
             result = _with_places(result, new_map)
             if result.findings and result.findings_map is not None:
                 new_findings = read_map(result.findings_map, input_node)
-        if input_node is self.node("anomalyMap"):
-            self._nodes.hold(
-                "anomalyMap", None
-            )  # somebody wants the map of a map: the first one is a volume like any other
+        if input_node is not self.volume:
+            self._let_go()
         self._nodes.remove("peakMarker")
-        self._release_segmentation()
+        self._remove_findings()
         self._nodes.hold("inputVolume", input_node)
+        self.holder.SetNodeReferenceID(_RESULT_OF, input_node.GetID())
         self.holder.SetParameter(_RESULT, result_to_json(result))
         self.holder.SetParameter(_FINDING, "")
         if new_map is None:
@@ -111,7 +116,7 @@ class ResultScene:
     def shows_deviation(self) -> bool:
         """Whether the map is in standard deviations from healthy images."""
         map_node = self.node("anomalyMap")
-        return map_node is not None and map_node.GetAttribute(_DEVIATION) is not None
+        return map_node is not None and map_node.GetAttribute(_KIND) == "deviation"
 
     @property
     def threshold(self) -> float | None:
@@ -171,9 +176,7 @@ class ResultScene:
         existing = self.node("segmentation")
         segmentation_node = existing or self._nodes.made("segmentation", "vtkMRMLSegmentationNode")
         try:
-            num_voxels = segment.make_segment(
-                segmentation_node, map_node, map_node.GetNodeReference(_MAP_OF), overlay.threshold_of(map_node)
-            )
+            num_voxels = segment.make_segment(segmentation_node, map_node, self.volume, overlay.threshold_of(map_node))
         except VolumeError:
             if existing is None:
                 self._nodes.remove("segmentation")
@@ -266,13 +269,9 @@ class ResultScene:
         with slicer.util.NodeModify(map_node):
             kind = "deviation" if result.deviation_map else "weight" if result.classes else "anomaly"
             map_node.SetName(f"{input_node.GetName()} {kind} map")
-            if result.deviation_map:
-                map_node.SetAttribute(_DEVIATION, "true")
-            else:
-                map_node.RemoveAttribute(_DEVIATION)
+            map_node.SetAttribute(_KIND, kind)
             map_node.SetAndObserveImageData(new_map.GetImageData())
             map_node.CopyOrientation(new_map)
-            map_node.SetNodeReferenceID(_MAP_OF, input_node.GetID())
             lay_under(map_node, input_node)
         color_node = self._nodes.made("colorTable", "vtkMRMLColorTableNode")
         color_node.SetName("Anomaly map colors")
@@ -317,14 +316,29 @@ class ResultScene:
         rendering.fill_preset(property_node, map_node, overlay.threshold_of(map_node))
         rendering.attach(display_node, map_node, property_node)
 
-    def _release_segmentation(self) -> None:
+    def _let_go(self) -> None:
+        """Lets go of the result's nodes, and hides them: outlines and marks would lie over another volume."""
+        map_node = self.node("anomalyMap")
+        if map_node is not None:
+            overlay.hide(map_node)
+        for role in ("segmentation", "peakMarker"):
+            node = self.node(role)
+            if node is not None:
+                node.SetDisplayVisibility(False)
+        for role in ROLES[1:]:
+            self._nodes.hold(role, None)
+
+    def _remove_findings(self) -> None:
+        """Removes the segments of findings; the segmentation too, if nothing else is in it."""
         segmentation_node = self.node("segmentation")
-        if segmentation_node is None:
-            return
-        if segment.remove_segments(segmentation_node):
-            self._nodes.hold("segmentation", None)
-        else:
+        if segmentation_node is not None and not segment.remove_findings(segmentation_node):
             self._nodes.remove("segmentation")
+
+    def _remove_nodes(self) -> None:
+        """Removes all that is made of a map, but segments that somebody asked for."""
+        for role in reversed(ROLES[1:]):
+            if role != "segmentation":
+                self._nodes.remove(role)
 
     def _map(self) -> slicer.vtkMRMLScalarVolumeNode:
         map_node = self.node("anomalyMap")
@@ -338,10 +352,10 @@ class ResultScene:
             raise VolumeError("There are no scores of slices in the scene: the result has none, or they were deleted.")
         return table_node
 
-    def _remove_nodes(self) -> None:
-        """Removes all that is held but the input."""
-        for role in reversed(ROLES[1:]):
-            self._nodes.remove(role)
+
+def is_map(node: slicer.vtkMRMLVolumeNode) -> bool:
+    """Whether a volume is a map that was laid here, of the present result or an earlier one."""
+    return node.GetAttribute(_KIND) is not None
 
 
 def _first_threshold(result: AnomalyResult, map_node: slicer.vtkMRMLScalarVolumeNode) -> float | None:

@@ -12,7 +12,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 from .results import Finding
 from .volumes import VolumeError, ijk_to_ras, lay_under
 
-__all__ = ["FINDING_ID", "MARK_COLOR", "SEGMENT_ID", "make_findings", "make_segment", "remove_segments"]
+__all__ = ["FINDING_ID", "MARK_COLOR", "SEGMENT_ID", "make_findings", "make_segment", "remove_findings"]
 
 SEGMENT_ID = "AboveThreshold"
 FINDING_ID = "Finding"  # before the label
@@ -61,7 +61,7 @@ def make_findings(
     """Makes a segment of each finding.
 
     Args:
-        segmentation_node: where the segments go, after those of an earlier result were removed.
+        segmentation_node: where the segments go, after those of an earlier result were removed; others are left alone.
         labels_node: voxels with the labels of findings, 0 elsewhere.
         input_node: whose geometry the segmentation has from now on.
         findings: in the order in which they are counted; one of which no voxel is left has no segment.
@@ -77,17 +77,15 @@ def make_findings(
             _add(segmentation_node, _labelmap(mask, labels_node), name, _FINDING_COLOR, identifier)
 
 
-def remove_segments(segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:
-    """Takes out the segments that were made here.
+def remove_findings(segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:
+    """Takes out the segments of findings.
 
     Returns:
-        Whether other segments, which somebody made by hand, are left.
+        Whether other segments, which somebody asked for or made by hand, are left.
     """
     segmentation = segmentation_node.GetSegmentation()
     for identifier in segmentation.GetSegmentIDs():
-        if identifier == SEGMENT_ID or (
-            identifier.startswith(FINDING_ID) and identifier[len(FINDING_ID) :].isdecimal()
-        ):
+        if identifier.startswith(FINDING_ID) and identifier[len(FINDING_ID) :].isdecimal():
             _remove(segmentation_node, identifier)
     return segmentation.GetNumberOfSegments() > 0
 

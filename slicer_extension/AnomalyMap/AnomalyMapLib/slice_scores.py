@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import slicer
 
+from .nodes import nodes_of_class
 from .volumes import from_world, ijk_to_ras, to_world
 
 __all__ = [
@@ -142,7 +143,10 @@ def present_position(table_node: slicer.vtkMRMLTableNode, map_node: slicer.vtkMR
         As in the column of positions; None without slice views, or if there is one slice only.
     """
     positions = _column(table_node, POSITION)
-    planes = [slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS()) for node in _slice_nodes(map_node.GetScene())]
+    planes = [
+        slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())
+        for node in nodes_of_class(map_node.GetScene(), "vtkMRMLSliceNode")
+    ]
     if positions.size < 2 or not planes:
         return None
     first, last = centres(table_node)[[0, -1]]
@@ -188,7 +192,7 @@ def jump(scene: slicer.vtkMRMLScene, ras: Sequence[float]) -> None:
         scene: whose slice views.
         ras: mm (R, A, S) of the world, that is with parent transforms.
     """
-    for node in _slice_nodes(scene):
+    for node in nodes_of_class(scene, "vtkMRMLSliceNode"):
         node.JumpSliceByOffsetting(*map(float, ras))
         xy = np.linalg.solve(slicer.util.arrayFromVTKMatrix(node.GetXYToRAS()), [*ras, 1])[:2]
         if np.any(xy < 0) or np.any(xy > node.GetDimensions()[:2]):
@@ -204,8 +208,3 @@ def _column(table_node: slicer.vtkMRMLTableNode, name: str) -> np.ndarray:
     """A column as numbers, which those of a table from a saved scene need not be."""
     column = table_node.GetTable().GetColumnByName(name)
     return np.array([column.GetVariantValue(row).ToDouble() for row in range(column.GetNumberOfValues())])
-
-
-def _slice_nodes(scene: slicer.vtkMRMLScene) -> list[slicer.vtkMRMLSliceNode]:
-    name = "vtkMRMLSliceNode"
-    return [scene.GetNthNodeByClass(index, name) for index in range(scene.GetNumberOfNodesByClass(name))]

@@ -1,10 +1,16 @@
-"""The nodes that one node of the scene holds, each by its role."""
+"""Nodes of a scene: those of a class, and those that one node holds, each by its role."""
 
 from __future__ import annotations
 
 import slicer
 
-__all__ = ["HeldNodes"]
+__all__ = ["HeldNodes", "nodes_of_class"]
+
+
+def nodes_of_class(scene: slicer.vtkMRMLScene, name: str) -> list[slicer.vtkMRMLNode]:
+    """All nodes of a class, and of those that are derived from it, in the order of the scene."""
+    # Not slicer.util.getNodesByClass, which looks through the application's scene whichever it is given.
+    return [scene.GetNthNodeByClass(index, name) for index in range(scene.GetNumberOfNodesByClass(name))]
 
 
 class HeldNodes:
