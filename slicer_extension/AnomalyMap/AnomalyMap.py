@@ -12,11 +12,12 @@ from typing import Annotated, Any
 import slicer
 import vtk
 from AnomalyMapLib.bundles import shipped_bundles
+from AnomalyMapLib.laying import is_map
 from AnomalyMapLib.nodes import nodes_of_class
 from AnomalyMapLib.overlay import DEFAULT_OPACITY
 from AnomalyMapLib.results import AnomalyResult, result_from_dict
 from AnomalyMapLib.sample_data import SAMPLE, register_sample_data
-from AnomalyMapLib.scene import ResultScene, is_map
+from AnomalyMapLib.scene import ResultScene
 from AnomalyMapLib.volumes import write_volume
 from AnomalyMapLib.widget_apply import ApplySection
 from AnomalyMapLib.widget_choices import DEFAULT_BUNDLE, SliceDirection
@@ -76,6 +77,7 @@ class AnomalyMapParameterNode:
     scoreTable: slicer.vtkMRMLTableNode
     scoreSeries: slicer.vtkMRMLPlotSeriesNode
     scoreChart: slicer.vtkMRMLPlotChartNode
+    findingTable: slicer.vtkMRMLTableNode
     peakMarker: slicer.vtkMRMLDisplayableNode
     colorTable: slicer.vtkMRMLColorTableNode
     volumeProperty: slicer.vtkMRMLStorableNode

@@ -64,7 +64,7 @@ class TestSavedScene:
         before = scenes.count_nodes(loaded)
 
         slice_scores.jump(loaded.mrml, (0, 0, 0))
-        assert back.next_anomalous_slice() == scenes.PEAK[2]
+        assert back.next_high_slice() == scenes.PEAK[2]
         distances = np.linalg.norm(loaded.places("Red") - case.peak_ras, axis=-1)
         assert distances.min() < 1  # mm, about a pixel
         assert back.make_segment() == (case.voxels >= np.float32(0.3)).sum()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scenes
 import slicer
+from AnomalyMapLib.description import size_in_words
 from AnomalyMapLib.segment import SEGMENT_ID, make_segment, remove_findings
 from AnomalyMapLib.volumes import VolumeError
 from vtk.util.numpy_support import vtk_to_numpy
@@ -49,10 +50,11 @@ def test_voxels_at_the_threshold_are_in_it_as_they_are_in_a_slice_view(scene: An
     assert make_segment(segmentation_node, map_node, map_node, 0.3) == 2
 
 
-def test_named_with_the_threshold(scene: Any) -> None:
+def test_named_with_threshold_and_size(scene: Any) -> None:
     map_node, segmentation_node = a_map(scene)
-    make_segment(segmentation_node, map_node, None, 0.31)
-    assert segmentation_node.GetSegmentation().GetSegment(SEGMENT_ID).GetName() == "Map above 0.31"
+    num_voxels = make_segment(segmentation_node, map_node, None, 0.31)
+    expected = size_in_words(num_voxels, 0.001)
+    assert segmentation_node.GetSegmentation().GetSegment(SEGMENT_ID).GetName() == f"Map above 0.31 ({expected})"
 
 
 def test_again_replaces(scene: Any) -> None:
@@ -92,7 +94,7 @@ def test_nothing_above_the_threshold_is_told_and_changes_nothing(scene: Any) -> 
     make_segment(segmentation_node, map_node, map_node, 0.2)
     with pytest.raises(VolumeError, match=r"Nothing of the map lies above 0\.9; lower the threshold"):
         make_segment(segmentation_node, map_node, map_node, 0.9)
-    assert segmentation_node.GetSegmentation().GetSegment(SEGMENT_ID).GetName() == "Map above 0.2"
+    assert segmentation_node.GetSegmentation().GetSegment(SEGMENT_ID).GetName().startswith("Map above 0.2 (")
 
 
 def test_one_slice(scene: Any) -> None:

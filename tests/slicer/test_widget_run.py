@@ -78,7 +78,7 @@ class TestGoodRun:
         child(f"tell_result(anomaly_score=None, anomaly_map=None, classes={classes})")
         apply()
         assert shown.ui.statusLabel.text == "Done."
-        assert shown.ui.resultLabel.text.startswith("normal 100 %. There is no weight map")
+        assert "\nMost probable is normal.\nThere is no weight map" in shown.ui.resultLabel.text
         assert case.results.node("anomalyMap") is None
         check_idle(shown, temporary)
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 
 import slicer
 
-from . import overlay, peak, rendering, segment, slice_scores
+from . import laying, overlay, peak, rendering, segment, slice_scores
+from .description import Description, describe, describe_finding
 from .nodes import HeldNodes
+from .places import in_world, with_places
 from .results import AnomalyResult, Finding, result_from_dict, result_to_json
-from .volumes import VolumeError, ijk_to_ras, lay_under, read_map
+from .volumes import VolumeError, read_map, voxel_ml
 
-__all__ = ["DEVIATION_THRESHOLD", "ROLES", "ResultScene", "is_map"]
+__all__ = ["ROLES", "ResultScene"]
 
 # Names of the node references, and so of the fields of the module's parameter node.
 ROLES = (
@@ -24,6 +24,7 @@ ROLES = (
     "scoreTable",
     "scoreSeries",
     "scoreChart",
+    "findingTable",
     "peakMarker",
     "colorTable",
     "volumeProperty",
@@ -34,10 +35,6 @@ _RESULT = "result"
 _FINDING = "finding"
 # Reference to the volume that the result is of: a user may have chosen another input since.
 _RESULT_OF = "resultOf"
-# Attribute of a map, which tells what its numbers are.
-_KIND = "AnomalyMap.kind"
-# Standard deviations: from where on such a map is shown where nothing was found.
-DEVIATION_THRESHOLD = 3.0
 
 
 class ResultScene:
@@ -92,8 +89,8 @@ class ResultScene:
         new_map = new_findings = None
         if result.shown_map is not None:
             new_map = read_map(result.shown_map, input_node)
-            _check_scores(result, new_map, result.shown_map)
-            result = _with_places(result, new_map)
+            laying.check_scores(result, new_map, result.shown_map)
+            result = with_places(result, new_map)
             if result.findings and result.findings_map is not None:
                 new_findings = read_map(result.findings_map, input_node)
         if input_node is not self.volume:
@@ -107,16 +104,43 @@ class ResultScene:
         if new_map is None:
             self._remove_nodes()
             overlay.show_background(input_node)
-        else:
-            self._lay_map(result, new_map, input_node)
-        if new_findings is not None:
-            self._lay_findings(result, new_findings, input_node)
+            return
+        laying.lay_map(self._nodes, result, new_map, input_node)
+        laying.lay_scores(self._nodes, result)
+        laying.lay_findings(self._nodes, result, new_findings, input_node)
+        self._update_rendering()
+
+    def describe(self) -> Description:
+        """The result in words, its places as the slice views tell them: with the map's parent transform.
+
+        Raises:
+            ResultError: as :attr:`result`.
+            VolumeError: if there is no result.
+        """
+        result, map_node = self._present_result(), self.node("anomalyMap")
+        return describe(result if map_node is None else in_world(result, map_node), self.voxel_ml)
+
+    def describe_finding(self, finding: Finding) -> str:
+        """One of the result's findings in words."""
+        return describe_finding(self._present_result(), finding, self.voxel_ml)
+
+    @property
+    def voxel_ml(self) -> float | None:
+        """How large a voxel is, in ml; None for a picture, and where neither map nor volume are left."""
+        node = self.node("anomalyMap") or self.volume
+        return None if node is None else voxel_ml(node)
+
+    @property
+    def map_name(self) -> str:
+        """What the numbers of the map are; empty without a map."""
+        map_node = self.node("anomalyMap")
+        return "" if map_node is None else laying.name_of(map_node)
 
     @property
     def shows_deviation(self) -> bool:
         """Whether the map is in standard deviations from healthy images."""
         map_node = self.node("anomalyMap")
-        return map_node is not None and map_node.GetAttribute(_KIND) == "deviation"
+        return map_node is not None and laying.kind_of(map_node) == "deviation"
 
     @property
     def threshold(self) -> float | None:
@@ -227,17 +251,17 @@ class ResultScene:
         ras = slice_scores.highest_in_slice(self._table(), self._map(), row)
         slice_scores.jump(self.holder.GetScene(), ras)
 
-    def next_anomalous_slice(self) -> int | None:
-        """Moves the slice views to the next anomalous slice, see :func:`.slice_scores.next_anomalous`.
+    def next_high_slice(self) -> int | None:
+        """Moves the slice views to the next slice with a high score, see :func:`.slice_scores.high_slices`.
 
         Returns:
-            Its row in the table; None if no slice is anomalous.
+            Its row in the table; None if no score is high.
 
         Raises:
             VolumeError: if there is no map or no table.
         """
         table_node = self._table()
-        row = slice_scores.next_anomalous(table_node, slice_scores.present_position(table_node, self._map()))
+        row = slice_scores.next_high(table_node, slice_scores.present_position(table_node, self._map()))
         if row is not None:
             self.jump_to_slice(row)
         return row
@@ -249,51 +273,6 @@ class ResultScene:
         marker_node.SetName(f"{map_node.GetName()} marker")
         peak.mark(marker_node, map_node, ras, label)
         slice_scores.jump(self.holder.GetScene(), peak.world_position(marker_node))
-
-    def _lay_findings(
-        self,
-        result: AnomalyResult,
-        labels_node: slicer.vtkMRMLScalarVolumeNode,
-        input_node: slicer.vtkMRMLVolumeNode,
-    ) -> None:
-        map_node = self._map()
-        segmentation_node = self._nodes.made("segmentation", "vtkMRMLSegmentationNode")
-        segmentation_node.SetName(f"{map_node.GetName()} segmentation")
-        lay_under(labels_node, input_node)
-        segment.make_findings(segmentation_node, labels_node, input_node, result.findings or ())
-
-    def _lay_map(
-        self, result: AnomalyResult, new_map: slicer.vtkMRMLScalarVolumeNode, input_node: slicer.vtkMRMLVolumeNode
-    ) -> None:
-        map_node = self._nodes.made("anomalyMap", "vtkMRMLScalarVolumeNode")
-        with slicer.util.NodeModify(map_node):
-            kind = "deviation" if result.deviation_map else "weight" if result.classes else "anomaly"
-            map_node.SetName(f"{input_node.GetName()} {kind} map")
-            map_node.SetAttribute(_KIND, kind)
-            map_node.SetAndObserveImageData(new_map.GetImageData())
-            map_node.CopyOrientation(new_map)
-            lay_under(map_node, input_node)
-        color_node = self._nodes.made("colorTable", "vtkMRMLColorTableNode")
-        color_node.SetName("Anomaly map colors")
-        overlay.fill_color_table(color_node)
-        overlay.show_display(map_node, color_node, _first_threshold(result, map_node))
-        overlay.show_in_slices(input_node, map_node)
-        self._update_rendering()
-        self._lay_scores(result, map_node)
-
-    def _lay_scores(self, result: AnomalyResult, map_node: slicer.vtkMRMLScalarVolumeNode) -> None:
-        if result.slice_axis is None or not result.slice_scores:
-            for role in ("scoreChart", "scoreSeries", "scoreTable"):
-                self._nodes.remove(role)
-            return
-        table_node = self._nodes.made("scoreTable", "vtkMRMLTableNode")
-        table_node.SetName(f"{map_node.GetName()} scores of slices")
-        slice_scores.fill_table(table_node, map_node, result.slice_axis, result.slice_scores)
-        series_node = self._nodes.made("scoreSeries", "vtkMRMLPlotSeriesNode")
-        series_node.SetName("Score")
-        chart_node = self._nodes.made("scoreChart", "vtkMRMLPlotChartNode")
-        chart_node.SetName(f"{map_node.GetName()} scores of slices plot")
-        slice_scores.fill_chart(chart_node, series_node, table_node)
 
     def _rendering_display(
         self, logic: slicer.vtkSlicerVolumeRenderingLogic | None
@@ -340,6 +319,12 @@ class ResultScene:
             if role != "segmentation":
                 self._nodes.remove(role)
 
+    def _present_result(self) -> AnomalyResult:
+        result = self.result
+        if result is None:
+            raise VolumeError("There is no result in the scene; run it first.")
+        return result
+
     def _map(self) -> slicer.vtkMRMLScalarVolumeNode:
         map_node = self.node("anomalyMap")
         if map_node is None:
@@ -351,46 +336,3 @@ class ResultScene:
         if table_node is None:
             raise VolumeError("There are no scores of slices in the scene: the result has none, or they were deleted.")
         return table_node
-
-
-def is_map(node: slicer.vtkMRMLVolumeNode) -> bool:
-    """Whether a volume is a map that was laid here, of the present result or an earlier one."""
-    return node.GetAttribute(_KIND) is not None
-
-
-def _first_threshold(result: AnomalyResult, map_node: slicer.vtkMRMLScalarVolumeNode) -> float | None:
-    """What was asked for, if anything. Anomalies are rare; weights are everywhere, and are shown from their half on.
-
-    What was asked for is no number of standard deviations; of those, findings are shown as far as they reach.
-    """
-    if result.deviation_map is not None:
-        return (result.finding_threshold if result.findings else None) or DEVIATION_THRESHOLD
-    if result.map_threshold is None and result.classes:
-        return map_node.GetImageData().GetScalarRange()[1] / 2 or None
-    return result.map_threshold
-
-
-def _with_places(result: AnomalyResult, map_node: slicer.vtkMRMLScalarVolumeNode) -> AnomalyResult:
-    """Findings in millimetres, while the voxels have the order that the result counts in."""
-    if not result.findings:
-        return result
-    matrix = ijk_to_ras(map_node)
-    findings = []
-    for finding in result.findings:
-        if finding.lps_mm is None:
-            right, anterior, superior = (matrix @ [*finding.voxel, *[0] * (3 - len(finding.voxel)), 1])[:3].tolist()
-            finding = replace(finding, lps_mm=(-right, -anterior, superior))
-        findings.append(finding)
-    return replace(result, findings=tuple(findings))
-
-
-def _check_scores(result: AnomalyResult, map_node: slicer.vtkMRMLScalarVolumeNode, map_path: Path) -> None:
-    if result.slice_axis is None or not result.slice_scores:
-        return
-    size = map_node.GetImageData().GetDimensions()
-    if result.slice_axis >= len(size) or len(result.slice_scores) != size[result.slice_axis]:
-        raise VolumeError(
-            f"{map_path}: this map has {' x '.join(map(str, size))} voxels, and its result has scores of "
-            f"{len(result.slice_scores)} slices along axis {result.slice_axis}; they do not belong together, so run it "
-            "again."
-        )
