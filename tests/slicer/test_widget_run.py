@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -359,7 +360,7 @@ def test_no_room_for_temporary_files(
     panel: Any, child: Children, monkeypatch: pytest.MonkeyPatch, temporary: Path
 ) -> None:
     child(GOOD)
-    monkeypatch.setattr(process.tempfile, "tempdir", str(temporary / "not there"))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary / "not there"))
     panel.ui.applyButton.click()
     assert panel.ui.statusLabel.text.startswith("No temporary folder could be made ")
     assert panel.ui.applyButton.text == "Apply"
