@@ -126,7 +126,7 @@ class AnomalyMapWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.removeObservers()
 
     def _on_scene_start_close(self, caller: Any, event: Any) -> None:
-        self.apply.run.cancel()
+        self.apply.run.forget()
         self._leave()
 
     def _on_scene_changed(self, caller: Any, event: Any) -> None:
