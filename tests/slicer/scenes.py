@@ -15,6 +15,7 @@ VIEWS = {"Red": "Axial", "Yellow": "Sagittal", "Green": "Coronal"}
 VIEW_SIZE = 240
 
 _LOGICS = (
+    "vtkSlicerColorLogic",
     "vtkSlicerVolumesLogic",
     "vtkSlicerSegmentationsModuleLogic",
     "vtkSlicerMarkupsLogic",

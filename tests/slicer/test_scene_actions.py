@@ -41,7 +41,8 @@ class TestActions:
         for visible in (True, False, True):
             case.results.set_rendering(visible)
             assert case.results.rendering is visible
-        assert case.results.node("anomalyMap").GetNumberOfDisplayNodes() == 2
+        # In slices, in 3D, and the scale of the colours.
+        assert case.results.node("anomalyMap").GetNumberOfDisplayNodes() == 3
 
     def test_rendering_follows_the_next_run(self, case: Case) -> None:
         case.lay_all()

@@ -97,6 +97,7 @@ class TestAgain:
         assert not first["segmentation"].GetDisplayVisibility()
         assert not first["peakMarker"].GetDisplayVisibility()
         assert not first["volumeRendering"].GetVisibility()
+        assert not slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(first["anomalyMap"]).GetVisibility()
         assert not scenes.coloured(case.scene.pixels("Red")).any()
 
     def test_after_the_volume_was_deleted_its_result_stays(self, case: Case) -> None:

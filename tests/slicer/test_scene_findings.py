@@ -41,7 +41,7 @@ def test_the_deviation_map_is_laid_over(case: Case) -> None:
     assert map_node.GetName() == "head deviation map"
     np.testing.assert_array_equal(slicer.util.arrayFromVolume(map_node), 10 * case.voxels)
     case.results.mark_peak()
-    assert case.results.node("peakMarker").GetNthControlPointLabel(0) == "peak 8"
+    assert case.results.node("peakMarker").GetNthControlPointLabel(0) == "peak 8.0 SD"
 
 
 def test_the_next_run_may_have_none(case: Case) -> None:

@@ -44,6 +44,18 @@ class TestLay:
             assert composite.GetBackgroundVolumeID() == case.input_node.GetID()
             assert composite.GetForegroundVolumeID() == map_node.GetID()
 
+    def test_the_scale_of_the_colours(self, case: Case) -> None:
+        legend_of = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode
+        case.lay()
+        legend = legend_of(case.results.node("anomalyMap"))
+        assert " ".join(legend.GetTitleText().split()) == "Departure from the healthy redrawing, 0 to 1"
+        assert legend.GetPrimaryDisplayNode() is case.results.node("anomalyMap").GetScalarVolumeDisplayNode()
+        legend.SetVisibility(False)
+        case.lay_deviation()
+        assert legend_of(case.results.node("anomalyMap")) is legend
+        assert legend.GetTitleText() == "Standard deviations\nfrom healthy images"
+        assert legend.GetVisibility()
+
     def test_references_are_as_a_parameter_node_wrapper_marks_them(self, case: Case) -> None:
         case.lay()
         for role in roles_of(case.results):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import numpy as np
 import slicer
 
@@ -18,6 +20,7 @@ __all__ = [
     "show_background",
     "show_display",
     "show_in_slices",
+    "show_legend",
     "threshold_of",
 ]
 
@@ -28,6 +31,7 @@ _NUM_COLORS = 256
 _WAYPOINTS = ((0.30, 0.0, 0.02), (0.72, 0.04, 0.02), (0.94, 0.30, 0.04), (1.0, 0.62, 0.12), (1.0, 0.95, 0.6))
 _PERCENTILE = 98.0
 _MOST_VOXELS = 4_000_000
+_LEGEND_WIDTH = 20  # characters: a line of the title goes beside a slice view's middle
 
 
 def fill_color_table(node: slicer.vtkMRMLColorTableNode) -> None:
@@ -93,6 +97,25 @@ def show_display(
         display.SetInterpolate(True)
         display.SetVisibility(True)
     set_threshold(map_node, default_threshold(map_node, map_threshold))
+
+
+def show_legend(map_node: slicer.vtkMRMLScalarVolumeNode, title: str) -> None:
+    """Shows the scale of the map's colours in the views that show the map.
+
+    Args:
+        map_node: the map, with its display.
+        title: what the numbers are.
+    """
+    legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(map_node)
+    if legend is None:
+        # Not AddDefaultColorLegendDisplayNode, which knows the class only where the module Colors was loaded.
+        legend = map_node.GetScene().AddNode(slicer.vtkMRMLColorLegendDisplayNode())
+        legend.SetAndObservePrimaryDisplayNode(map_node.GetScalarVolumeDisplayNode())
+        map_node.AddAndObserveDisplayNodeID(legend.GetID())
+    with slicer.util.NodeModify(legend):
+        legend.SetTitleText(textwrap.fill(title, _LEGEND_WIDTH))
+        legend.SetLabelFormat("%.3g")  # maps may hardly rise above 0
+        legend.SetVisibility(True)
 
 
 def show_in_slices(

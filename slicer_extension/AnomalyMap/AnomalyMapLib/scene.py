@@ -218,8 +218,8 @@ class ResultScene:
         result = self.result
         if result is None or result.peak is None:
             raise VolumeError("This result tells no peak; run it again.")
-        value = result.peak.deviation if self.shows_deviation else result.peak.value
-        self._mark(peak.peak_position(map_node, result.peak.lps_mm), f"peak {value:.3g}")
+        told = f"{result.peak.deviation:.1f} SD" if self.shows_deviation else f"{result.peak.value:.3g}"
+        self._mark(peak.peak_position(map_node, result.peak.lps_mm), f"peak {told}")
 
     def next_finding(self) -> Finding | None:
         """Puts the marker on the next finding, after the last one on the first, and moves the slice views there.
