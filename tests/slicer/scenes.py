@@ -15,7 +15,6 @@ VIEWS = {"Red": "Axial", "Yellow": "Sagittal", "Green": "Coronal"}
 VIEW_SIZE = 240
 
 _LOGICS = (
-    "vtkSlicerColorLogic",
     "vtkSlicerVolumesLogic",
     "vtkSlicerSegmentationsModuleLogic",
     "vtkSlicerMarkupsLogic",
@@ -44,6 +43,7 @@ class Scene:
                     logic.SetMRMLApplicationLogic(self.application)
                 logic.SetMRMLScene(self.mrml)
                 self.logics[name] = logic
+        self.mrml.RegisterNodeClass(slicer.vtkMRMLColorLegendDisplayNode())  # as the module Colors does
         self.mrml.AddNode(slicer.vtkMRMLViewNode())
         self.views = {name: self.add_view(name, orientation) for name, orientation in VIEWS.items()}
         self.holder = slicer.vtkMRMLScriptedModuleNode()

@@ -50,6 +50,8 @@ class TestLay:
         legend = legend_of(case.results.node("anomalyMap"))
         assert " ".join(legend.GetTitleText().split()) == "Departure from the healthy redrawing, 0 to 1"
         assert legend.GetPrimaryDisplayNode() is case.results.node("anomalyMap").GetScalarVolumeDisplayNode()
+        # A view draws it if it shows the map at the time of the legend's last change.
+        assert legend.GetMTime() > case.scene.views["Red"].GetSliceCompositeNode().GetMTime()
         legend.SetVisibility(False)
         case.lay_deviation()
         assert legend_of(case.results.node("anomalyMap")) is legend

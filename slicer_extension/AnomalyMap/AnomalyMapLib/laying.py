@@ -76,8 +76,8 @@ def lay_map(
     color_node.SetName("Anomaly map colors")
     overlay.fill_color_table(color_node)
     overlay.show_display(map_node, color_node, _first_threshold(result, map_node))
-    overlay.show_legend(map_node, name_of(map_node))
     overlay.show_in_slices(input_node, map_node)
+    overlay.show_legend(map_node, name_of(map_node))
 
 
 def lay_scores(nodes: HeldNodes, result: AnomalyResult) -> None:

@@ -31,7 +31,10 @@ _NUM_COLORS = 256
 _WAYPOINTS = ((0.30, 0.0, 0.02), (0.72, 0.04, 0.02), (0.94, 0.30, 0.04), (1.0, 0.62, 0.12), (1.0, 0.95, 0.6))
 _PERCENTILE = 98.0
 _MOST_VOXELS = 4_000_000
-_LEGEND_WIDTH = 20  # characters: a line of the title goes beside a slice view's middle
+# Of the scale of colours, in shares of a view: small, and in the upper right corner, where there seldom is anything.
+_LEGEND_SIZE = (0.12, 0.25)
+_LEGEND_POSITION = (0.95, 0.9)
+_LEGEND_WIDTH = 20  # characters in a line of its title
 
 
 def fill_color_table(node: slicer.vtkMRMLColorTableNode) -> None:
@@ -100,7 +103,7 @@ def show_display(
 
 
 def show_legend(map_node: slicer.vtkMRMLScalarVolumeNode, title: str) -> None:
-    """Shows the scale of the map's colours in the views that show the map.
+    """Shows the scale of the map's colours in the views that show the map by now.
 
     Args:
         map_node: the map, with its display.
@@ -111,11 +114,14 @@ def show_legend(map_node: slicer.vtkMRMLScalarVolumeNode, title: str) -> None:
         # Not AddDefaultColorLegendDisplayNode, which knows the class only where the module Colors was loaded.
         legend = map_node.GetScene().AddNode(slicer.vtkMRMLColorLegendDisplayNode())
         legend.SetAndObservePrimaryDisplayNode(map_node.GetScalarVolumeDisplayNode())
+        legend.SetSize(*_LEGEND_SIZE)
+        legend.SetPosition(*_LEGEND_POSITION)
         map_node.AddAndObserveDisplayNodeID(legend.GetID())
     with slicer.util.NodeModify(legend):
         legend.SetTitleText(textwrap.fill(title, _LEGEND_WIDTH))
         legend.SetLabelFormat("%.3g")  # maps may hardly rise above 0
         legend.SetVisibility(True)
+        legend.Modified()  # views look whether they show the map when the scale changes, and not when the map does
 
 
 def show_in_slices(

@@ -105,6 +105,7 @@ class ResultView:
         count = view.model().columnCount()
         for column in range(count):
             view.setColumnHidden(column, column >= count - _NUM_HIDDEN_COLUMNS)
+        view.resizeColumnsToContents()
 
     def _next_finding(self, checked: bool = False) -> None:
         try:
