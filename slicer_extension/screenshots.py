@@ -63,7 +63,6 @@ def main() -> None:
         windows = {name: Window(scene, name) for name in _VIEWS}  # views watch what is laid
         try:
             run(panel, options.python)
-            panel.ui.nextSliceButton.click()
             panel.ui.nextFindingButton.click()
             options.output.mkdir(parents=True, exist_ok=True)
             save_panel(panel, options.output / "slicer_panel.png")

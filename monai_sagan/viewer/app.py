@@ -56,6 +56,9 @@ class Viewer:
             self.result_scene.lay(case.result, volume)
             if case.anomaly_map is not None:
                 self.result_scene.set_rendering(True, _rendering_logic(self._application))
+                # The page has a scale of the colours beside the threshold.
+                legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(self.result_scene.node("anomalyMap"))
+                legend.SetVisibility(False)
         self._fill_state(case)
         steering = Steering(self._jump, self._next_high_slice, self._next_finding, self.result_scene.mark_peak)
         self.ui = build_page(self.server, self._views, steering)
