@@ -1,7 +1,8 @@
 """Takes the pictures of the Slicer module for the documentation: ``make screenshots``.
 
 The panel is the true one, in Qt with the stand-ins of ``tests/slicer/headless.py``; its result is that of a true run on
-the sample volume; the slice views are rendered by Slicer's own pipeline. What they do not show is Slicer's window.
+the sample volume; the slice views are rendered by Slicer's own pipelines, with OpenGL. What they do not show is
+Slicer's window.
 """
 
 # ruff: noqa: E402
@@ -24,14 +25,22 @@ os.environ["QT_SCALE_FACTOR"] = "2"  # for print, and screens with small pixels
 import headless
 import numpy as np
 import scenes
+import slicer
+import vtk
 from AnomalyMapLib.volumes import read_volume
 from PySide6.QtCore import QRect, Qt
 from PySide6.QtGui import QColor, QImage, QPainter
+from vtk.util.numpy_support import vtk_to_numpy
 
 _PANEL_WIDTH = 400
 _VIEW_SIZE = 480
 _MARGIN = 8
 _DEADLINE_S = 600.0
+_DISPLAYABLE_MANAGERS = (
+    "vtkMRMLSegmentationsDisplayableManager2D",
+    "vtkMRMLMarkupsDisplayableManager",
+    "vtkMRMLColorLegendDisplayableManager",
+)
 # Slicer's own colours of the views, and the sides to which they lie.
 _VIEWS = {
     "Red": ("Axial", "#f34a33", 2, "SI"),
@@ -51,15 +60,57 @@ def main() -> None:
         scene = scenes.Scene()
         headless.use_scene(scene)
         panel = open_with_sample(scene)
+        windows = {name: Window(scene, name) for name in _VIEWS}  # views watch what is laid
         try:
             run(panel, options.python)
-            panel.ui.nextSliceButton.click()
-            panel.ui.peakButton.click()
+            panel.ui.nextFindingButton.click()
             options.output.mkdir(parents=True, exist_ok=True)
             save_panel(panel, options.output / "slicer_panel.png")
-            save_views(scene, options.output / "slicer_views.png")
+            save_views(scene, windows, options.output / "slicer_views.png")
         finally:
             panel.cleanup()
+
+
+class Window:
+    """A slice view as Slicer draws it: its picture, and over it outlines, marks and the scale of colours."""
+
+    def __init__(self, scene: scenes.Scene, name: str) -> None:
+        self._logic = scene.views[name]
+        self._logic.ResizeSliceNode(_VIEW_SIZE, _VIEW_SIZE)
+        self._window = vtk.vtkRenderWindow()
+        self._window.SetOffScreenRendering(True)
+        self._window.SetSize(_VIEW_SIZE, _VIEW_SIZE)
+        self._interactor = vtk.vtkGenericRenderWindowInteractor()
+        self._window.SetInteractor(self._interactor)
+        renderer = vtk.vtkRenderer()
+        self._window.AddRenderer(renderer)
+        self._picture = vtk.vtkImageMapper()
+        self._picture.SetColorWindow(255)
+        self._picture.SetColorLevel(127.5)
+        actor = vtk.vtkActor2D()
+        actor.SetMapper(self._picture)
+        actor.GetProperty().SetDisplayLocationToBackground()
+        renderer.AddViewProp(actor)
+        scene.application.SetModuleLogic("Markups", scene.logics["vtkSlicerMarkupsLogic"])
+        factory = slicer.vtkMRMLSliceViewDisplayableManagerFactory.GetInstance()
+        factory.SetMRMLApplicationLogic(scene.application)
+        for manager in _DISPLAYABLE_MANAGERS:
+            if not factory.IsDisplayableManagerRegistered(manager):
+                factory.RegisterDisplayableManager(manager)
+        self._managers = factory.InstantiateDisplayableManagers(renderer)
+        self._managers.SetMRMLDisplayableNode(self._logic.GetSliceNode())
+
+    def pixels(self) -> np.ndarray:
+        """What it shows: (rows from above, columns, RGB)."""
+        self._logic.UpdatePipeline()
+        self._picture.SetInputConnection(self._logic.GetImageDataConnection())
+        self._window.Render()
+        grab = vtk.vtkWindowToImageFilter()
+        grab.SetInput(self._window)
+        grab.ReadFrontBufferOff()
+        grab.Update()
+        pixels = vtk_to_numpy(grab.GetOutput().GetPointData().GetScalars())
+        return pixels.reshape(_VIEW_SIZE, _VIEW_SIZE, -1)[::-1, :, :3]
 
 
 def open_with_sample(scene: scenes.Scene) -> Any:
@@ -97,10 +148,8 @@ def save_panel(panel: Any, path: Path) -> None:
     parent.grab().save(str(path))
 
 
-def save_views(scene: scenes.Scene, path: Path) -> None:
+def save_views(scene: scenes.Scene, windows: dict[str, Window], path: Path) -> None:
     """The slice views side by side."""
-    for view in scene.views.values():
-        view.ResizeSliceNode(_VIEW_SIZE, _VIEW_SIZE)
     offsets = {name: view.GetSliceNode().GetSliceOffset() for name, view in scene.views.items()}
     scene.fit()
     for name, view in scene.views.items():
@@ -111,7 +160,7 @@ def save_views(scene: scenes.Scene, path: Path) -> None:
     painter = QPainter(picture)
     for number, (name, (title, color, axis, sides)) in enumerate(_VIEWS.items()):
         left = number * (_VIEW_SIZE + _MARGIN)
-        pixels = np.ascontiguousarray(scene.pixels(name)[::-1].astype(np.uint8))
+        pixels = np.ascontiguousarray(windows[name].pixels())
         image = QImage(pixels.data, _VIEW_SIZE, _VIEW_SIZE, 3 * _VIEW_SIZE, QImage.Format.Format_RGB888)
         painter.drawImage(left, 0, image)
         painter.fillRect(QRect(left, 0, _VIEW_SIZE, 6), QColor(color))

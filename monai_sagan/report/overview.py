@@ -142,7 +142,7 @@ def draw_volume(
     shown = _choose_slices(len(scores), highest)
     columns = [
         _Column(
-            title=f"Slice {index}",
+            title=f"Slice {index + 1}",
             score=scores[index],
             image=stacks[0][index],
             anomaly_map=stacks[1][index],
@@ -291,11 +291,21 @@ def _outline(axes: Axes, mask: np.ndarray | None) -> None:
 def _draw_scores(axes: Axes, scores: Sequence[float], shown: Sequence[int]) -> None:
     """Draws the scores of all slices, with the shown ones marked."""
     highest = int(np.argmax(scores))
-    axes.plot(range(len(scores)), scores, color=MUTED, linewidth=1.5)
+    numbers = range(1, len(scores) + 1)  # as people count
+    axes.plot(numbers, scores, color=MUTED, linewidth=1.5)
     rest = [index for index in shown if index != highest]
-    axes.plot(rest, [scores[index] for index in rest], "o", color=INK, clip_on=False, label="shown above")
-    axes.plot(highest, scores[highest], "o", color=ANOMALOUS, clip_on=False, label="shown above, highest score")
-    axes.set(xlabel="Slice, the file's first is 0", ylabel="Anomaly score")
+    axes.plot(
+        [numbers[index] for index in rest],
+        [scores[index] for index in rest],
+        "o",
+        color=INK,
+        clip_on=False,
+        label="shown above",
+    )
+    axes.plot(
+        numbers[highest], scores[highest], "o", color=ANOMALOUS, clip_on=False, label="shown above, highest score"
+    )
+    axes.set(xlabel="Slice, the file's first is 1", ylabel="Anomaly score")
     axes.margins(x=0.01, y=0.1)
     axes.xaxis.set_major_locator(MaxNLocator(12, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(4))

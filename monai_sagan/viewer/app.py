@@ -11,10 +11,9 @@ import slicer
 from trame_slicer.core import SlicerApp
 from vtkmodules.vtkCommonCore import vtkLogger, vtkOutputWindow
 
-from monai_sagan.viewer.AnomalyMapLib.description import describe, percent
-from monai_sagan.viewer.AnomalyMapLib.results import AnomalyResult
+from monai_sagan.viewer.AnomalyMapLib.description import percent
 from monai_sagan.viewer.AnomalyMapLib.scene import ResultScene
-from monai_sagan.viewer.AnomalyMapLib.slice_scores import POSITION, SCORE, anomalous_slices, present_position
+from monai_sagan.viewer.AnomalyMapLib.slice_scores import POSITION, SCORE, high_slices, present_position
 from monai_sagan.viewer.AnomalyMapLib.volumes import ijk_to_ras, read_volume
 from monai_sagan.viewer.case import Case
 from monai_sagan.viewer.page import Steering, build_page, with_key
@@ -57,8 +56,11 @@ class Viewer:
             self.result_scene.lay(case.result, volume)
             if case.anomaly_map is not None:
                 self.result_scene.set_rendering(True, _rendering_logic(self._application))
+                # The page has a scale of the colours beside the threshold.
+                legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(self.result_scene.node("anomalyMap"))
+                legend.SetVisibility(False)
         self._fill_state(case)
-        steering = Steering(self._jump, self._next_anomalous_slice, self._next_finding, self.result_scene.mark_peak)
+        steering = Steering(self._jump, self._next_high_slice, self._next_finding, self.result_scene.mark_peak)
         self.ui = build_page(self.server, self._views, steering)
         self.ui.iframe_builder = with_key(self.ui.iframe_builder, self.key)
         if case.anomaly_map is not None:
@@ -80,7 +82,7 @@ class Viewer:
     def _fill_state(self, case: Case) -> None:
         """What the page shows, by the names that it knows."""
         result, map_node = case.result, self.result_scene.node("anomalyMap")
-        said = describe(result)
+        said = self.result_scene.describe()
         self.server.state.update(
             {
                 "trame__title": f"{case.volume.name} - monai-sagan",
@@ -88,8 +90,7 @@ class Viewer:
                 "bundle": f"{result.bundle.name} {result.bundle.version}",
                 "score": None if result.anomaly_score is None else f"{result.anomaly_score:.3g}",
                 "classes": [
-                    {"name": item.name, "percent": percent(item.probability)}
-                    for item in sorted(result.classes, key=lambda item: -item.probability)
+                    {"name": item.name, "percent": percent(item.probability)} for item in result.ranked_classes
                 ],
                 "p_value": None if result.p_value is None else f"{result.p_value:.2g}",
                 "notice": said.notice,
@@ -99,6 +100,7 @@ class Viewer:
                 "has_map": map_node is not None,
                 "has_peak": result.peak is not None and result.peak.value > 0,
                 "slices": self._slices(),
+                "high_words": "p of 0.05 or less" if result.slice_p_values else "highest",
                 "row": None,
             }
         )
@@ -106,7 +108,7 @@ class Viewer:
             highest = map_node.GetScalarVolumeDisplayNode().GetWindowLevelMax()
             self.server.state.update(
                 {
-                    "map_name": self._map_name(result),
+                    "map_name": self.result_scene.map_name,
                     "highest": highest,
                     "step": highest / _STEPS,
                     "threshold": self.result_scene.threshold,
@@ -115,25 +117,20 @@ class Viewer:
                 }
             )
 
-    def _map_name(self, result: AnomalyResult) -> str:
-        if self.result_scene.shows_deviation:
-            return "standard deviations from healthy"
-        return "weight map" if result.classes else "map"
-
     def _slices(self) -> list[dict[str, Any]]:
-        """Of each slice: score, height in the chart in percent, place in mm, and whether it is anomalous."""
+        """Of each slice: score, height in the chart in percent, place in mm, and whether it is high."""
         table_node = self.result_scene.node("scoreTable")
         if table_node is None:
             return []
         scores, positions = (slicer.util.arrayFromTableColumn(table_node, name) for name in (SCORE, POSITION))
-        anomalous = set(anomalous_slices(scores))
+        high = set(high_slices(table_node))
         tallest = max(scores.max(), np.finfo(float).tiny)
         return [
             {
                 "score": float(score),
                 "height": float(100 * score / tallest),
                 "mm": float(position),
-                "anomalous": row in anomalous,
+                "high": row in high,
             }
             for row, (score, position) in enumerate(zip(scores, positions))
         ]
@@ -158,17 +155,13 @@ class Viewer:
     def _jump(self, row: int) -> None:
         self.result_scene.jump_to_slice(row)
 
-    def _next_anomalous_slice(self) -> None:
-        self.result_scene.next_anomalous_slice()
+    def _next_high_slice(self) -> None:
+        self.result_scene.next_high_slice()
 
     def _next_finding(self) -> None:
         finding = self.result_scene.next_finding()
         if finding is not None:
-            findings = self.result_scene.result.findings
-            number = [other.label for other in findings].index(finding.label) + 1
-            self.server.state.finding = (
-                f"Finding {number} of {len(findings)}: {finding.deviation:.1f} standard deviations"
-            )
+            self.server.state.finding = self.result_scene.describe_finding(finding)
 
     def _follow(self) -> None:
         """Tells the page in which slice the views are."""

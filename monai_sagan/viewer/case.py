@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monai_sagan.errors import UserError
-from monai_sagan.viewer.AnomalyMapLib.results import AnomalyResult, read_result
+from monai_sagan.viewer.AnomalyMapLib.results import JSON_ENDING, MAP_ENDINGS, AnomalyResult, read_result
 
 __all__ = ["Case", "find_case"]
-
-_JSON_ENDING = "_anomaly.json"
-_MAP_ENDINGS = ("_anomaly.nii.gz", "_anomaly.nii", "_anomaly.nrrd", "_anomaly.mha")
 
 
 @dataclass(frozen=True)
@@ -58,19 +55,20 @@ def find_case(volume: Path, result: Path | None) -> Case:
 
 def _find_json(volume: Path, result: Path | None) -> Path:
     if result is None:
-        return _only(volume, volume.parent, volume.parent.glob(f"*{_JSON_ENDING}"))
+        return _only(volume, volume.parent, volume.parent.glob(f"*{JSON_ENDING}"))
     if result.is_dir():
-        return _only(volume, result, result.rglob(f"*{_JSON_ENDING}"))
+        return _only(volume, result, result.rglob(f"*{JSON_ENDING}"))
     if not result.exists():
         raise UserError(f"{result}: there is no such file or folder.")
-    if result.name.endswith(_JSON_ENDING):
+    if result.name.endswith(JSON_ENDING):
         return result
-    ending = next((ending for ending in _MAP_ENDINGS if result.name.endswith(ending)), None)
+    endings = (f"_anomaly{ending}" for ending in MAP_ENDINGS)
+    ending = next((ending for ending in endings if result.name.endswith(ending)), None)
     if ending is None:
         raise UserError(
-            f"{result}: this is no result; give a file that ends in {_JSON_ENDING}, the map beside it, or their folder."
+            f"{result}: this is no result; give a file that ends in {JSON_ENDING}, the map beside it, or their folder."
         )
-    beside = result.with_name(result.name.removesuffix(ending) + _JSON_ENDING)
+    beside = result.with_name(result.name.removesuffix(ending) + JSON_ENDING)
     if not beside.is_file():
         raise UserError(f"{beside}: this file belongs beside the map and is missing; run 'monai-sagan predict' again.")
     return beside
@@ -80,7 +78,7 @@ def _only(volume: Path, folder: Path, paths: Iterable[Path]) -> Path:
     """Of some results, the only one that is of a volume, by the name that it was read by."""
     # As predict names results: without the ending, of one or two parts, or with it.
     names = {volume.name, volume.stem, Path(volume.stem).stem}
-    of_that_name = sorted(path for path in paths if path.name.removesuffix(_JSON_ENDING) in names)
+    of_that_name = sorted(path for path in paths if path.name.removesuffix(JSON_ENDING) in names)
     found = [path for path in of_that_name if read_result(path).input == volume.name]
     if not found:
         raise UserError(

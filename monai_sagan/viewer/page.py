@@ -22,9 +22,11 @@ _STYLE = """
 html { overflow: hidden; }
 .slice-slider-gutter { width: calc(100% - 64px) !important; }
 .chart { display: block; width: 100%; height: 120px; background: #0006; cursor: pointer; }
+/* White, which is the theme's, is hard to read on the notice's amber. */
+#notice { color: #000 !important; }
 .chart .ground { fill: transparent; }
 .chart .bar { fill: #8a8a8a; }
-.chart .anomalous { fill: #f09020; }
+.chart .high { fill: #f09020; }
 .chart .present { fill: none; stroke: #fff; stroke-width: 2px; vector-effect: non-scaling-stroke; }
 .chart .present { pointer-events: none; }
 .chart g:hover .ground { fill: #fff3; }
@@ -37,13 +39,13 @@ class Steering:
 
     Attributes:
         jump: moves the slice views to a slice, by its row.
-        next_anomalous_slice: moves them to the next anomalous one.
+        next_high_slice: moves them to the next one with a high score.
         next_finding: marks the next finding, and moves them there.
         mark_peak: marks where the map is highest, and moves them there.
     """
 
     jump: Callable[[int], Any]
-    next_anomalous_slice: Callable[[], Any]
+    next_high_slice: Callable[[], Any]
     next_finding: Callable[[], Any]
     mark_peak: Callable[[], Any]
 
@@ -97,12 +99,17 @@ def _add_result() -> None:
         with html.Div(v_for="item in classes", key="item.name", classes="class d-flex justify-space-between mt-1"):
             html.Span("{{ item.name }}")
             html.Span("{{ item.percent }}")
-        html.Div("{{ sentence }}", id="sentence", classes="text-body-2 text-medium-emphasis mt-2")
+        html.Div(
+            "{{ sentence }}",
+            id="sentence",
+            classes="text-body-2 text-medium-emphasis mt-2",
+            style="white-space: pre-line",
+        )
 
 
 def _add_display() -> None:
     with html.Div(v_if=("has_map",)):
-        _add_slider("threshold", "Threshold", "{{ threshold.toPrecision(2) }}", "highest", "step")
+        _add_slider("threshold", "Threshold", "{{ Number(threshold.toPrecision(2)) }}", "highest", "step")
         _add_legend()
         _add_slider("opacity", "Opacity", "{{ Math.round(100 * opacity) }} %", "1", "0.01")
 
@@ -137,17 +144,17 @@ def _add_legend() -> None:
     with html.Div(classes="d-flex justify-space-between text-caption text-medium-emphasis", style="margin: 0 8px"):
         html.Span("0")
         html.Span("{{ map_name }}")
-        html.Span("{{ highest.toPrecision(2) }}")
+        html.Span("{{ Number(highest.toPrecision(2)) }}")
 
 
 def _add_slices(steering: Steering) -> None:
     with html.Div():
         with html.Div(v_if=("slices.length",)):
-            html.Div("Scores of slices", classes="text-body-2 mb-1")
+            html.Div("Scores of slices, in orange the high ones: {{ high_words }}", classes="text-body-2 mb-1")
             _add_chart(steering.jump)
             html.Div(
                 "{{ row === null ? '' : `Slice ${row + 1} of ${slices.length}, at ${slices[row].mm.toFixed(1)} mm:"
-                " ${slices[row].score.toPrecision(3)}` }}",
+                " ${Number(slices[row].score.toPrecision(3))}` }}",
                 id="slice",
                 classes="text-caption text-medium-emphasis",
                 style="min-height: 20px",
@@ -155,7 +162,7 @@ def _add_slices(steering: Steering) -> None:
         html.Div("{{ finding }}", id="finding", v_if=("finding",), classes="text-caption text-medium-emphasis")
         with html.Div(classes="d-flex flex-wrap ga-2 mt-2"):
             for button, label, call, condition in (
-                ("next", "Next anomalous slice", steering.next_anomalous_slice, "slices.some(s => s.anomalous)"),
+                ("next", "Next high slice", steering.next_high_slice, "slices.some(s => s.high)"),
                 ("finding-button", "Next finding", steering.next_finding, "num_findings"),
                 ("peak", "Peak", steering.mark_peak, "has_peak"),
             ):
@@ -169,11 +176,11 @@ def _add_chart(jump: Callable[[int], Any]) -> None:
     chart = ':viewBox="`0 0 ${slices.length} 100`" preserveAspectRatio="none" role="img" aria-label="Scores of slices"'
     with AbstractElement("svg", classes="chart", raw_attrs=[chart]):
         with AbstractElement("g", v_for="(slice, index) in slices", key="index", click=(jump, "[index]")):
-            AbstractElement("title", "Slice {{ index + 1 }}: {{ slice.score.toPrecision(3) }}")
+            AbstractElement("title", "Slice {{ index + 1 }}: {{ Number(slice.score.toPrecision(3)) }}")
             AbstractElement("rect", classes="ground", raw_attrs=[':x="index" width="1" height="100"'])
             AbstractElement(
                 "rect",
-                classes=("slice.anomalous ? 'anomalous' : 'bar'",),
+                classes=("slice.high ? 'high' : 'bar'",),
                 raw_attrs=[
                     ':x="index + 0.1" width="0.8" :y="100 - slice.height" :height="slice.height"',
                 ],

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import os
 import secrets
+import tempfile
 import webbrowser
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -69,12 +72,30 @@ def serve(server: Server, key: str, host: str, port: int, open_browser: bool, sa
         say: gets the page's address once it can be opened.
     """
 
-    def announce(**_: Any) -> None:
-        address = f"{url_of(host, server.port)}/index.html?{_KEY}={key}"
-        say(address)
-        if open_browser:
-            webbrowser.open(address)
-
     os.environ["WSLINK_READY_MSG"] = ""  # a line for programs, which it would print among ours
-    server.controller.on_server_ready.add(announce)
-    server.start(host=host, port=port, open_browser=False, show_connection_info=False, timeout=0)
+    with tempfile.TemporaryDirectory(prefix="monai-sagan-view-") as folder:
+
+        def announce(**_: Any) -> None:
+            address = f"{url_of(host, server.port)}/index.html?{_KEY}={key}"
+            say(address)
+            if open_browser:
+                webbrowser.open(_write_redirect(Path(folder), address).as_uri())
+
+        server.controller.on_server_ready.add(announce)
+        server.start(host=host, port=port, open_browser=False, show_connection_info=False, timeout=0)
+
+
+def _write_redirect(folder: Path, address: str) -> Path:
+    """Writes a page that leads to an address and that only this user may read.
+
+    A browser gets what it opens on its command line, and command lines are seen by all who have an account here.
+    """
+    path = folder / "open.html"
+    path.touch(mode=0o600)
+    target = html.escape(address)
+    path.write_text(
+        f'<!DOCTYPE html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url={target}">'
+        f'<title>monai-sagan</title><a href="{target}">Open the viewer</a>\n',
+        encoding="utf-8",
+    )
+    return path

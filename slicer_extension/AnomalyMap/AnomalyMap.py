@@ -12,6 +12,8 @@ from typing import Annotated, Any
 import slicer
 import vtk
 from AnomalyMapLib.bundles import shipped_bundles
+from AnomalyMapLib.laying import is_map
+from AnomalyMapLib.nodes import nodes_of_class
 from AnomalyMapLib.overlay import DEFAULT_OPACITY
 from AnomalyMapLib.results import AnomalyResult, result_from_dict
 from AnomalyMapLib.sample_data import SAMPLE, register_sample_data
@@ -75,6 +77,7 @@ class AnomalyMapParameterNode:
     scoreTable: slicer.vtkMRMLTableNode
     scoreSeries: slicer.vtkMRMLPlotSeriesNode
     scoreChart: slicer.vtkMRMLPlotChartNode
+    findingTable: slicer.vtkMRMLTableNode
     peakMarker: slicer.vtkMRMLDisplayableNode
     colorTable: slicer.vtkMRMLColorTableNode
     volumeProperty: slicer.vtkMRMLStorableNode
@@ -123,7 +126,7 @@ class AnomalyMapWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.removeObservers()
 
     def _on_scene_start_close(self, caller: Any, event: Any) -> None:
-        self.apply.run.cancel()
+        self.apply.run.forget()
         self._leave()
 
     def _on_scene_changed(self, caller: Any, event: Any) -> None:
@@ -137,7 +140,7 @@ class AnomalyMapWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(self.logic.holder, vtk.vtkCommand.ModifiedEvent, self._update, priority=-1.0)
         parameters = self._parameters = self.logic.getParameterNode()
         if parameters.inputVolume is None:
-            parameters.inputVolume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+            parameters.inputVolume = _first_volume()
         if not parameters.bundle:
             parameters.bundle = self.apply.bundles.default
         self._gui_tag = parameters.connectParametersToGui(self.apply.bindings())
@@ -177,6 +180,13 @@ class AnomalyMapWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic.show(result, input_node)
         if self._parameters is not None:
             self._follow_result()
+
+
+def _first_volume() -> slicer.vtkMRMLScalarVolumeNode | None:
+    """The first volume that the panel offers and that is no map; label maps and colour pictures have other classes."""
+    name = "vtkMRMLScalarVolumeNode"
+    volumes = (node for node in nodes_of_class(slicer.mrmlScene, name) if node.GetClassName() == name)
+    return next((node for node in volumes if not is_map(node)), None)
 
 
 class AnomalyMapLogic(ScriptedLoadableModuleLogic):

@@ -175,7 +175,7 @@ class TestCases:
 class TestVolume:
     def test_the_highest_slice_takes_the_place_of_its_neighbour(self, a_volume, shown, tmp_path):
         draw_volume(*a_volume.files, a_volume.scores, tmp_path / "out" / "volume.png")
-        assert [column.title for column in shown] == [f"Slice {index}" for index in (1, 3, 5, 8, 11, 12)]
+        assert [column.title for column in shown] == [f"Slice {index + 1}" for index in (1, 3, 5, 8, 11, 12)]
         assert [column.score for column in shown] == [a_volume.scores[index] for index in (1, 3, 5, 8, 11, 12)]
         assert [column.colour == shown[0].colour for column in shown] == [True, True, True, True, False, True]
         assert [path.name for path in (tmp_path / "out").iterdir()] == ["volume.png"]
@@ -218,7 +218,7 @@ class TestVolume:
     def test_one_slice(self, tmp_path, shown):
         path = AVolume.write("one", np.eye(20, dtype=np.float32)[None], tmp_path)
         draw_volume(path, path, None, [0.5], tmp_path / "volume.png")
-        assert [column.title for column in shown] == ["Slice 0"]
+        assert [column.title for column in shown] == ["Slice 1"]
 
     def test_files_that_do_not_belong_together_are_refused(self, a_volume, tmp_path):
         image, anomaly_map, restored = a_volume.files

@@ -12,8 +12,8 @@ import scenes
 from AnomalyMapLib import slice_scores
 from AnomalyMapLib.scene import ROLES, ResultScene
 
-# The nodes that are only there when a user asks for them.
-ON_DEMAND = {"segmentation", "peakMarker", "volumeProperty", "volumeRendering"}
+# The nodes that are only there when a user asks for them, or something was found.
+ON_DEMAND = {"findingTable", "segmentation", "peakMarker", "volumeProperty", "volumeRendering"}
 
 OTHER = (11, 7, 4)  # (i, j, k) of the second finding
 
@@ -82,8 +82,8 @@ class Case:
         return {"voxel": scenes.PEAK, "lps_mm": lps, "value": 0.8, "deviation": deviation}
 
     def lay_all(self) -> Any:
-        """A result with everything that a user can ask for."""
-        result = self.lay()
+        """A result with a finding, and everything that a user can ask for."""
+        result = self.lay(findings=[self.finding(1, OTHER, 4.0)])
         self.results.make_segment()
         self.results.mark_peak()
         self.results.set_rendering(True)

@@ -43,6 +43,7 @@ class Scene:
                     logic.SetMRMLApplicationLogic(self.application)
                 logic.SetMRMLScene(self.mrml)
                 self.logics[name] = logic
+        self.mrml.RegisterNodeClass(slicer.vtkMRMLColorLegendDisplayNode())  # as the module Colors does
         self.mrml.AddNode(slicer.vtkMRMLViewNode())
         self.views = {name: self.add_view(name, orientation) for name, orientation in VIEWS.items()}
         self.holder = slicer.vtkMRMLScriptedModuleNode()

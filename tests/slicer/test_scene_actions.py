@@ -41,7 +41,8 @@ class TestActions:
         for visible in (True, False, True):
             case.results.set_rendering(visible)
             assert case.results.rendering is visible
-        assert case.results.node("anomalyMap").GetNumberOfDisplayNodes() == 2
+        # In slices, in 3D, and the scale of the colours.
+        assert case.results.node("anomalyMap").GetNumberOfDisplayNodes() == 3
 
     def test_rendering_follows_the_next_run(self, case: Case) -> None:
         case.lay_all()
@@ -80,15 +81,15 @@ class TestActions:
         marker_node = case.results.node("peakMarker")
         np.testing.assert_allclose(peak.world_position(marker_node), case.peak_ras, atol=1e-6)
         position = slice_scores.present_position(case.results.node("scoreTable"), case.results.node("anomalyMap"))
-        row = slice_scores.next_anomalous(case.results.node("scoreTable"), None)
+        row = slice_scores.next_high(case.results.node("scoreTable"), None)
         assert row == scenes.PEAK[2]
         table_position = slicer.util.arrayFromTableColumn(case.results.node("scoreTable"), "Position (mm)")[row]
         assert position == pytest.approx(table_position, abs=1e-6)
 
-    def test_next_anomalous_slice_shows_the_anomaly_in_all_views(self, case: Case) -> None:
+    def test_next_high_slice_shows_the_anomaly_in_all_views(self, case: Case) -> None:
         case.lay()
         case.scene.fit()
-        assert case.results.next_anomalous_slice() == scenes.PEAK[2]
+        assert case.results.next_high_slice() == scenes.PEAK[2]
         for view in case.scene.views:
             assert scenes.coloured(case.scene.pixels(view)).any()
             distances = np.linalg.norm(case.scene.places(view) - case.peak_ras, axis=-1)
@@ -98,7 +99,7 @@ class TestActions:
         scores = [0.0] * 20
         scores[3], scores[11], scores[12], scores[13], scores[17] = 0.9, 0.2, 0.8, 0.1, 0.1
         case.lay(slice_scores=scores)
-        assert [case.results.next_anomalous_slice() for _ in range(4)] == [3, 12, 3, 12]
+        assert [case.results.next_high_slice() for _ in range(4)] == [3, 12, 3, 12]
 
     def test_without_a_result_is_told(self, case: Case) -> None:
         assert case.results.result is None
@@ -109,4 +110,4 @@ class TestActions:
             with pytest.raises(VolumeError, match="There is no anomaly map in the scene"):
                 action()
         with pytest.raises(VolumeError, match="There are no scores of slices"):
-            case.results.next_anomalous_slice()
+            case.results.next_high_slice()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 import scenes
 import slicer
 from AnomalyMapLib import peak
-from AnomalyMapLib.scene import DEVIATION_THRESHOLD, ResultScene
+from AnomalyMapLib.laying import DEVIATION_THRESHOLD
+from AnomalyMapLib.scene import ResultScene
 from AnomalyMapLib.volumes import VolumeError
 from cases import OTHER, Case
 from vtk.util.numpy_support import vtk_to_numpy
@@ -39,7 +41,7 @@ def test_the_deviation_map_is_laid_over(case: Case) -> None:
     assert map_node.GetName() == "head deviation map"
     np.testing.assert_array_equal(slicer.util.arrayFromVolume(map_node), 10 * case.voxels)
     case.results.mark_peak()
-    assert case.results.node("peakMarker").GetNthControlPointLabel(0) == "peak 8"
+    assert case.results.node("peakMarker").GetNthControlPointLabel(0) == "peak 8.0 SD"
 
 
 def test_the_next_run_may_have_none(case: Case) -> None:
@@ -61,7 +63,12 @@ def test_findings_are_shown_as_far_as_they_reach(case: Case) -> None:
 
 def test_a_segment_each(case: Case) -> None:
     case.lay_deviation()
-    assert segments(case.results) == {"Finding2": "Finding 1 (8.0 SD)", "Finding1": "Finding 2 (4.0 SD)"}
+    ml = 1.5 * 1.2 * 3.0 / 1000
+    sizes = {label: f"{np.sum(case.labels == label) * ml:.2g} ml" for label in (1, 2)}
+    assert segments(case.results) == {
+        "Finding2": f"Finding 1 (8.0 SD, {sizes[2]})",
+        "Finding1": f"Finding 2 (4.0 SD, {sizes[1]})",
+    }
     segmentation_node = case.results.node("segmentation")
     reference = slicer.vtkSlicerSegmentationsModuleLogic.CreateOrientedImageDataFromVolumeNode(case.input_node)
     for identifier, label in (("Finding2", 2), ("Finding1", 1)):
@@ -72,12 +79,61 @@ def test_a_segment_each(case: Case) -> None:
         np.testing.assert_array_equal(voxels.astype(bool), case.labels == label)
 
 
+class TestTable:
+    def columns(self, case: Case) -> dict[str, list[float]]:
+        node = case.results.node("findingTable")
+        names = [node.GetColumnName(column) for column in range(node.GetNumberOfColumns())]
+        return {name: slicer.util.arrayFromTableColumn(node, name).tolist() for name in names}
+
+    @pytest.mark.parametrize("moved", [False, True])
+    def test_a_row_each(self, case: Case, moved: bool) -> None:
+        offset = np.zeros(3)
+        if moved:
+            offset[:] = 10, -20, 30
+            transform_node = case.scene.mrml.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+            matrix = np.eye(4)
+            matrix[:3, 3] = offset
+            transform_node.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))
+            case.input_node.SetAndObserveTransformNodeID(transform_node.GetID())
+        case.lay_deviation()
+        places = np.array([case.peak_ras, (case.matrix @ [*OTHER, 1])[:3]]) + offset
+        columns = self.columns(case)
+        assert list(columns) == ["Finding", "SD", "p", "Size (ml)", "R", "A", "S"]
+        assert (columns["Finding"], columns["SD"], columns["p"]) == ([1, 2], [8.0, 4.0], [0.02, 0.02])
+        np.testing.assert_allclose(columns["Size (ml)"], 9 * 1.5 * 1.2 * 3.0 / 1000)
+        np.testing.assert_allclose([columns[name] for name in "RAS"], places.T, atol=1e-9)
+
+    def test_of_a_picture_in_pixels(self, scene: Any, tmp_path: Path, result_of: Callable[..., Any]) -> None:
+        input_node = scene.add_volume(scenes.phantom()[0][:1], np.eye(4), "picture")
+        path = scenes.write_map(tmp_path / "map.nrrd", scenes.phantom()[1][:1], np.eye(4))
+        finding = {"label": 1, "voxel": [4, 5], "lps_mm": None, "deviation": 4.0, "num_voxels": 9, "p_value": 0.02}
+        results = ResultScene(scene.holder)
+        results.lay(replace(result_of(findings=[finding]), anomaly_map=path), input_node)
+        table_node = results.node("findingTable")
+        assert slicer.util.arrayFromTableColumn(table_node, "Size (pixels)").tolist() == [9]
+        assert "9 pixels, in column 5, row 6" in results.describe().text
+
+    def test_is_saved_as_text(self, case: Case) -> None:
+        case.lay_deviation()
+        storage_node = slicer.vtkMRMLTableStorageNode()
+        storage_node.SetFileName(str(case.folder / "findings.tsv"))
+        assert storage_node.WriteData(case.results.node("findingTable"))
+        first, *rows = (case.folder / "findings.tsv").read_text().splitlines()
+        assert [name.strip('"') for name in first.split("\t")][:3] == ["Finding", "SD", "p"]
+        assert len(rows) == 2
+
+    def test_goes_with_the_findings(self, case: Case) -> None:
+        case.lay_deviation()
+        case.lay_deviation(findings=[])
+        assert case.results.node("findingTable") is None
+
+
 def test_the_segment_of_the_threshold_besides(case: Case) -> None:
     case.lay_deviation()
     assert case.results.make_segment() == (10 * case.voxels >= 2).sum()
     assert set(segments(case.results)) == {"Finding1", "Finding2", "AboveThreshold"}
-    case.lay_deviation()
-    assert set(segments(case.results)) == {"Finding1", "Finding2"}
+    case.lay_deviation(findings=[case.finding(1, OTHER, 4.0)])
+    assert set(segments(case.results)) == {"Finding1", "AboveThreshold"}
 
 
 def test_what_somebody_drew_stays(case: Case) -> None:

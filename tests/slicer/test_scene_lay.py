@@ -16,7 +16,7 @@ from AnomalyMapLib import peak, slice_scores
 from AnomalyMapLib.results import result_to_json
 from AnomalyMapLib.scene import ROLES, ResultScene
 from AnomalyMapLib.volumes import VolumeError, read_map
-from cases import ON_DEMAND, Case, roles_of
+from cases import ON_DEMAND, OTHER, Case, roles_of
 
 TIME_LIMIT = 2.0  # seconds, for a map of 512 x 512 x 300 voxels
 
@@ -32,6 +32,7 @@ class TestLay:
         assert roles_of(case.results) == set(ROLES) - ON_DEMAND
         assert case.results.node("inputVolume") is case.input_node
         assert result_to_json(case.results.result) == result_to_json(result)
+        assert case.results.volume is case.input_node
         assert case.results.threshold == 0.3
         assert case.results.opacity == 0.6
         assert not case.results.rendering
@@ -42,6 +43,20 @@ class TestLay:
             composite = view.GetSliceCompositeNode()
             assert composite.GetBackgroundVolumeID() == case.input_node.GetID()
             assert composite.GetForegroundVolumeID() == map_node.GetID()
+
+    def test_the_scale_of_the_colours(self, case: Case) -> None:
+        legend_of = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode
+        case.lay()
+        legend = legend_of(case.results.node("anomalyMap"))
+        assert " ".join(legend.GetTitleText().split()) == "Departure from the healthy redrawing, 0 to 1"
+        assert legend.GetPrimaryDisplayNode() is case.results.node("anomalyMap").GetScalarVolumeDisplayNode()
+        # A view draws it if it shows the map at the time of the legend's last change.
+        assert legend.GetMTime() > case.scene.views["Red"].GetSliceCompositeNode().GetMTime()
+        legend.SetVisibility(False)
+        case.lay_deviation()
+        assert legend_of(case.results.node("anomalyMap")) is legend
+        assert legend.GetTitleText() == "Standard deviations\nfrom healthy images"
+        assert legend.GetVisibility()
 
     def test_references_are_as_a_parameter_node_wrapper_marks_them(self, case: Case) -> None:
         case.lay()
@@ -59,8 +74,12 @@ class TestLay:
             assert case.results.node(role).GetParentTransformNode() is transform_node
         expected = (matrix @ [*case.peak_ras, 1])[:3]
         np.testing.assert_allclose(peak.world_position(case.results.node("peakMarker")), expected, atol=1e-6)
+        right, anterior, superior = (matrix @ case.matrix @ [*OTHER, 1])[:3].tolist()  # of the finding
+        place = f"{'LR'[right > 0]} {abs(right):.1f} mm, {'PA'[anterior > 0]} {abs(anterior):.1f} mm"
+        place += f", {'IS'[superior > 0]} {abs(superior):.1f} mm"
+        assert f"at {place}." in case.results.describe().text
         slice_scores.jump(case.scene.mrml, (0, 0, 0))
-        case.results.next_anomalous_slice()
+        case.results.next_high_slice()
         assert np.linalg.norm(case.scene.places("Red") - expected, axis=-1).min() < 1  # mm, about a pixel
 
     @pytest.mark.parametrize("axis", [0, 1, 2])
@@ -71,7 +90,7 @@ class TestLay:
         case.input_node = case.scene.add_volume(np.flip(scenes.phantom()[0], 2 - axis).copy(), turned)
         case.lay_all()
         slice_scores.jump(case.scene.mrml, (0, 0, 0))
-        case.results.next_anomalous_slice()
+        case.results.next_high_slice()
         for view in case.scene.views:
             assert np.linalg.norm(case.scene.places(view) - case.peak_ras, axis=-1).min() < 1  # mm, about a pixel
             assert scenes.coloured(case.scene.pixels(view)).any()
@@ -147,8 +166,8 @@ def test_a_scene_without_logics_and_views(tmp_path: Path, result_of: Callable[..
     results.opacity = 0.5
     results.make_segment()
     results.mark_peak()
-    assert results.next_anomalous_slice() == scenes.PEAK[2]
-    assert roles_of(results) == set(ROLES)
+    assert results.next_high_slice() == scenes.PEAK[2]
+    assert roles_of(results) == set(ROLES) - {"findingTable"}
     assert results.opacity is None  # no view shows it
 
 

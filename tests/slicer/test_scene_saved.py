@@ -49,7 +49,7 @@ class TestSavedScene:
         assert opacity.GetValue(0.44) == 0
         assert opacity.GetValue(0.46) > 0.1
         assert back.node("volumeRendering").GetVolumePropertyNode() is back.node("volumeProperty")
-        assert back.node("anomalyMap").GetNodeReference("anomalyMapOf") is back.node("inputVolume")
+        assert back.volume is back.node("inputVolume")
         assert back.node("scoreChart").GetNthPlotSeriesNode(0) is back.node("scoreSeries")
         assert back.node("scoreSeries").GetTableNode() is back.node("scoreTable")
         loaded.close()
@@ -64,7 +64,7 @@ class TestSavedScene:
         before = scenes.count_nodes(loaded)
 
         slice_scores.jump(loaded.mrml, (0, 0, 0))
-        assert back.next_anomalous_slice() == scenes.PEAK[2]
+        assert back.next_high_slice() == scenes.PEAK[2]
         distances = np.linalg.norm(loaded.places("Red") - case.peak_ras, axis=-1)
         assert distances.min() < 1  # mm, about a pixel
         assert back.make_segment() == (case.voxels >= np.float32(0.3)).sum()

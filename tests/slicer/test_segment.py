@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import scenes
 import slicer
-from AnomalyMapLib.segment import SEGMENT_ID, make_segment, remove_segments
+from AnomalyMapLib.description import size_in_words
+from AnomalyMapLib.segment import SEGMENT_ID, make_segment, remove_findings
 from AnomalyMapLib.volumes import VolumeError
 from vtk.util.numpy_support import vtk_to_numpy
 
@@ -49,10 +50,11 @@ def test_voxels_at_the_threshold_are_in_it_as_they_are_in_a_slice_view(scene: An
     assert make_segment(segmentation_node, map_node, map_node, 0.3) == 2
 
 
-def test_named_with_the_threshold(scene: Any) -> None:
+def test_named_with_threshold_and_size(scene: Any) -> None:
     map_node, segmentation_node = a_map(scene)
-    make_segment(segmentation_node, map_node, None, 0.31)
-    assert segmentation_node.GetSegmentation().GetSegment(SEGMENT_ID).GetName() == "Map above 0.31"
+    num_voxels = make_segment(segmentation_node, map_node, None, 0.31)
+    expected = size_in_words(num_voxels, 0.001)
+    assert segmentation_node.GetSegmentation().GetSegment(SEGMENT_ID).GetName() == f"Map above 0.31 ({expected})"
 
 
 def test_again_replaces(scene: Any) -> None:
@@ -63,13 +65,20 @@ def test_again_replaces(scene: Any) -> None:
     np.testing.assert_array_equal(mask_of(segmentation_node, map_node), scenes.phantom()[1] >= 0.4)
 
 
-def test_segments_made_by_hand_are_left_alone(scene: Any) -> None:
+def test_only_findings_are_removed(scene: Any) -> None:
     map_node, segmentation_node = a_map(scene)
-    segmentation_node.GetSegmentation().AddEmptySegment("mine")
+    segmentation = segmentation_node.GetSegmentation()
+    for identifier in ("Finding1", "Findings of mine", "Finding12"):
+        segmentation.AddEmptySegment(identifier)
     make_segment(segmentation_node, map_node, map_node, 0.2)
-    assert segmentation_node.GetSegmentation().GetNumberOfSegments() == 2
-    assert remove_segments(segmentation_node)
-    assert segmentation_node.GetSegmentation().GetNthSegmentID(0) == "mine"
+    assert remove_findings(segmentation_node)
+    assert list(segmentation.GetSegmentIDs()) == ["Findings of mine", SEGMENT_ID]
+
+
+def test_whether_others_are_left_is_told(scene: Any) -> None:
+    _, segmentation_node = a_map(scene)
+    segmentation_node.GetSegmentation().AddEmptySegment("Finding1")
+    assert not remove_findings(segmentation_node)
 
 
 def test_moves_with_the_map(scene: Any) -> None:
@@ -85,7 +94,7 @@ def test_nothing_above_the_threshold_is_told_and_changes_nothing(scene: Any) -> 
     make_segment(segmentation_node, map_node, map_node, 0.2)
     with pytest.raises(VolumeError, match=r"Nothing of the map lies above 0\.9; lower the threshold"):
         make_segment(segmentation_node, map_node, map_node, 0.9)
-    assert segmentation_node.GetSegmentation().GetSegment(SEGMENT_ID).GetName() == "Map above 0.2"
+    assert segmentation_node.GetSegmentation().GetSegment(SEGMENT_ID).GetName().startswith("Map above 0.2 (")
 
 
 def test_one_slice(scene: Any) -> None:

@@ -1,4 +1,4 @@
-"""The table and the plot of the slices' scores, and the way from one anomalous slice to the next."""
+"""The table and the plot of the slices' scores, and the way from one high score to the next."""
 
 from __future__ import annotations
 
@@ -52,6 +52,23 @@ class TestTable:
         table_node, _ = a_table(scene, [0.1, 0.3, 0.2], 2, scenes.GEOMETRIES["oblique"])
         np.testing.assert_allclose(np.diff(column(table_node, "Position (mm)")), 3.0)
 
+    def test_p_values(self, scene: Any) -> None:
+        table_node, map_node = a_table(scene, [0.1, 0.3])
+        assert table_node.GetColumnIndex("p") < 0
+        slice_scores.fill_table(table_node, map_node, 2, [0.1, 0.3], [None, 0.02])
+        np.testing.assert_array_equal(column(table_node, "p"), [np.nan, 0.02])
+
+    def test_positions_are_those_of_the_slice_views(self, scene: Any) -> None:
+        """Of a volume that was moved and turned, where the world is."""
+        _, map_node = a_table(scene, [0.1, 0.3, 0.2])
+        turn = np.array([[0, 0, 1, 10], [1, 0, 0, 20], [0, 1, 0, 30], [0, 0, 0, 1.0]])
+        transform_node = scene.mrml.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+        transform_node.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(turn))
+        map_node.SetAndObserveTransformNodeID(transform_node.GetID())
+        table_node = scene.mrml.AddNewNodeByClass("vtkMRMLTableNode")
+        slice_scores.fill_table(table_node, map_node, 2, [0.1, 0.3, 0.2])
+        np.testing.assert_allclose(column(table_node, "Position (mm)"), [10, 11, 12])
+
     def test_filled_again_has_the_new_rows_only(self, scene: Any) -> None:
         table_node, map_node = a_table(scene, [0.1, 0.3, 0.2])
         slice_scores.fill_table(table_node, map_node, 2, [0.5, 0.6])
@@ -70,11 +87,10 @@ def test_chart_shows_the_scores(scene: Any) -> None:
     assert (series_node.GetXColumnName(), series_node.GetYColumnName()) == ("Slice", "Score")
 
 
-class TestAnomalousSlices:
+class TestHighSlices:
     @pytest.mark.parametrize(
         ("scores", "expected"),
         [
-            ([], []),
             ([0.0, 0.0], []),
             ([0.3], [0]),
             ([0.2, 0.2, 0.2], [1]),
@@ -89,34 +105,45 @@ class TestAnomalousSlices:
             ([0, 0, 0, 0, 0, 0, 0, 0, 3, 1, 4, 1, 0, 0, 0], [10]),
         ],
     )
-    def test_rule(self, scores: list[float], expected: list[int]) -> None:
-        assert slice_scores.anomalous_slices(scores) == expected
+    def test_rule(self, scene: Any, scores: list[float], expected: list[int]) -> None:
+        assert slice_scores.high_slices(a_table(scene, scores)[0]) == expected
+
+    @pytest.mark.parametrize("p_values", [[None, 0.06, 0.05, 0.001], [None, 0.06, 0.5, 0.7]])
+    def test_by_p_values_where_there_are_any(self, scene: Any, p_values: list[float | None], tmp_path: Path) -> None:
+        table_node, map_node = a_table(scene, [0.0, 0.9, 0.2, 0.3])
+        slice_scores.fill_table(table_node, map_node, 2, [0.0, 0.9, 0.2, 0.3], p_values)
+        expected = [row for row, p_value in enumerate(p_values) if p_value is not None and p_value <= 0.05]
+        assert slice_scores.high_slices(table_node) == expected
+        table_node.SetName("scores")
+        scene.save(tmp_path / "a.mrb")
+        loaded = scenes.Scene.load(tmp_path / "a.mrb")
+        assert slice_scores.high_slices(loaded.mrml.GetFirstNodeByName("scores")) == expected
 
 
 class TestNext:
-    SCORES = [0.1, 0.9, 0.1, 0.2, 0.8, 0.1, 0.1, 0.1]  # anomalous are rows 1 and 4
+    SCORES = [0.1, 0.9, 0.1, 0.2, 0.8, 0.1, 0.1, 0.1]  # high are rows 1 and 4
 
     def test_in_order_and_from_the_end_to_the_start(self, scene: Any) -> None:
         table_node, _ = a_table(scene, self.SCORES)
-        following = [slice_scores.next_anomalous(table_node, position) for position in range(8)]
+        following = [slice_scores.next_high(table_node, position) for position in range(8)]
         assert following == [1, 4, 4, 4, 1, 1, 1, 1]
 
     def test_from_nowhere(self, scene: Any) -> None:
         table_node, _ = a_table(scene, [0.9, 0.1, 0.1, 0.2, 0.8, 0.1, 0.1, 0.1])
-        assert slice_scores.next_anomalous(table_node, None) == 0
+        assert slice_scores.next_high(table_node, None) == 0
 
     def test_from_between_slices_and_beyond(self, scene: Any) -> None:
         table_node, _ = a_table(scene, self.SCORES)
-        following = [slice_scores.next_anomalous(table_node, position) for position in (-99.0, 0.6, 3.4, 99.0)]
+        following = [slice_scores.next_high(table_node, position) for position in (-99.0, 0.6, 3.4, 99.0)]
         assert following == [1, 4, 4, 1]
 
     def test_order_of_slices_against_the_axis(self, scene: Any) -> None:
         table_node, _ = a_table(scene, self.SCORES, 2, np.diag([1.0, 1.0, -1.0, 1.0]))
-        assert slice_scores.next_anomalous(table_node, -1.0) == 4
+        assert slice_scores.next_high(table_node, -1.0) == 4
 
     def test_of_an_image_without_any(self, scene: Any) -> None:
         table_node, _ = a_table(scene, [0.0, 0.0, 0.0])
-        assert slice_scores.next_anomalous(table_node, 0.0) is None
+        assert slice_scores.next_high(table_node, 0.0) is None
 
 
 class TestPresentPosition:
@@ -236,5 +263,5 @@ def test_survives_a_saved_scene(scene: Any, tmp_path: Path) -> None:
     scene.save(tmp_path / "a.mrb")
     loaded = scenes.Scene.load(tmp_path / "a.mrb")
     back = loaded.mrml.GetFirstNodeByName("scores")
-    assert slice_scores.next_anomalous(back, positions[1]) == 4
+    assert slice_scores.next_high(back, positions[1]) == 4
     np.testing.assert_allclose(slice_scores.centres(back), slice_scores.centres(table_node), atol=1e-3)

@@ -89,6 +89,21 @@ class TestBundles:
         assert panel.ui.bundleComboBox.currentText == before
         assert panel.ui.statusLabel.text.startswith(f"{tmp_path}: this folder is no bundle, ")
 
+    def test_what_was_wrong_goes_with_the_next_choice(
+        self, panel: Any, tmp_path: Path, bundle_folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for folder in (tmp_path, bundle_folder):
+            choose(monkeypatch, folder)
+            panel.ui.bundleFolderButton.click()
+        assert panel.ui.statusLabel.isHidden()
+        environment = tmp_path / "environment"
+        (environment / "bin").mkdir(parents=True)
+        (environment / "bin" / "python").touch()
+        for folder in (tmp_path, environment):
+            choose(monkeypatch, folder)
+            panel.ui.pythonFolderButton.click()
+        assert panel.ui.statusLabel.isHidden()
+
     def test_a_dialog_that_is_left_changes_nothing(self, panel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         choose(monkeypatch, None)
         panel.ui.bundleFolderButton.click()

@@ -46,7 +46,10 @@ def test_what_needs_a_result_waits_for_it(panel: Any) -> None:
 def test_without_a_volume_apply_says_so(open_panel: Callable[[], Any]) -> None:
     panel = open_panel()
     assert not panel.ui.applyButton.enabled
-    assert panel.ui.applyButton.toolTip == "Choose a volume; if there is none, load one."
+    words = "Choose a volume; if there is none, load one, or try AnomalyMapPhantom in Sample Data."
+    assert panel.ui.statusLabel.text == words
+    assert not panel.ui.statusLabel.isHidden()
+    assert " ".join(panel.ui.applyButton.toolTip.split()) == words
 
 
 def test_a_volume_that_is_loaded_later_can_be_chosen(open_panel: Callable[[], Any], scene: Any) -> None:
@@ -58,6 +61,19 @@ def test_a_volume_that_is_loaded_later_can_be_chosen(open_panel: Callable[[], An
     panel.enter()  # from the module in which it was loaded
     assert panel.ui.inputVolumeSelector.currentNode() is node
     assert panel.ui.applyButton.enabled
+    assert panel.ui.statusLabel.isHidden()
+
+
+def test_no_label_map_colour_picture_or_map_is_chosen_by_itself(shown: Any, case: Any, scene: Any) -> None:
+    import slicer
+
+    for kind in (slicer.vtkMRMLLabelMapVolumeNode, slicer.vtkMRMLVectorVolumeNode):
+        scene.mrml.AddNode(kind())
+    shown.exit()
+    scene.mrml.RemoveNode(case.input_node)
+    shown.enter()
+    assert shown.logic.getParameterNode().inputVolume is None
+    assert case.results.node("anomalyMap") is not None
 
 
 def test_only_volumes_of_grey_values_are_offered(panel: Any, scene: Any, case: Any) -> None:

@@ -12,7 +12,7 @@ pytest.importorskip("PySide6")
 import cases
 import scenes
 import slicer
-from AnomalyMapLib.description import describe
+from AnomalyMapLib.description import describe, size_in_words
 from PySide6.QtCore import Qt
 
 CLASSES = [{"name": "normal", "probability": 0.125}, {"name": "glaucoma", "probability": 0.875}]
@@ -29,12 +29,23 @@ def planes(scene: Any) -> tuple[float, float, float]:
 class TestWords:
     def test_a_score_that_is_calibrated(self, panel: Any, show: Callable[..., Any]) -> None:
         result = show(p_value=0.03, threshold=0.2, is_anomalous=True)
-        assert panel.ui.resultLabel.text == describe(result).text
-        assert panel.ui.resultLabel.text.startswith("More unusual than 97 of 100 healthy images")
+        first, said = panel.ui.resultLabel.text.split("\n", 1)
+        assert first == "Of head, by tiny 1.2.3."
+        assert said == describe(result).text
+        assert "\nMore unusual than 97 of 100 healthy images. " in said
         assert panel.ui.noticeLabel.isHidden()
         assert (panel.ui.scoreLabel.text, panel.ui.pValueLabel.text) == ("0.25", "0.03")
         assert not panel.ui.scoreLabel.isHidden()
         assert not panel.ui.pValueLabel.isHidden()
+
+    def test_whose_result_it_is_stays_when_another_volume_is_chosen(self, shown: Any, case: Any, scene: Any) -> None:
+        other = scene.add_volume(scenes.phantom()[0], case.matrix, "other")
+        shown.logic.getParameterNode().inputVolume = other
+        assert shown.ui.resultLabel.text.startswith("Of head, by ")
+        shown.exit()
+        scene.mrml.RemoveNode(case.input_node)
+        shown.enter()
+        assert shown.ui.resultLabel.text.startswith("Of a volume that is no longer in the scene, by tiny 1.2.3.")
 
     def test_a_score_that_is_not(self, panel: Any, show: Callable[..., Any]) -> None:
         show()
@@ -99,7 +110,7 @@ class TestFindings:
         other = (case.matrix @ [*cases.OTHER, 1])[2]
         assert [words for words, _ in seen] == ["Finding 1 of 2", "Finding 2 of 2", "Finding 1 of 2"]
         assert [place for _, place in seen] == pytest.approx([case.peak_ras[2], other, case.peak_ras[2]], abs=0.1)
-        assert "8.0 standard deviations" in label.text
+        assert "8.0 standard deviations from healthy images, 0.049 ml." in label.text
 
     def test_the_map_is_in_standard_deviations(self, panel: Any, case: Any, show: Callable[..., Any]) -> None:
         case.lay_deviation()
@@ -129,6 +140,18 @@ class TestSlices:
     def test_a_click_moves_the_views(self, shown: Any, case: Any, scene: Any) -> None:
         shown.ui.scoreTableView.click(scenes.PEAK[2])
         assert planes(scene) == pytest.approx(tuple(case.peak_ras), abs=0.1)
+
+    def test_the_enter_key_moves_them_too(self, shown: Any, case: Any, scene: Any) -> None:
+        view = shown.ui.scoreTableView
+        view.activated.emit(view.model().index(scenes.PEAK[2], 0))
+        assert planes(scene) == pytest.approx(tuple(case.peak_ras), abs=0.1)
+
+    def test_of_calibrated_slices_the_p_values_are_seen(self, shown: Any, show: Callable[..., Any]) -> None:
+        show(slice_p_values=[None] * 19 + [0.01])
+        view = shown.ui.scoreTableView
+        seen = [column for column in range(view.model().columnCount()) if not view.isColumnHidden(column)]
+        names = [view.model().headerData(column, Qt.Orientation.Horizontal) for column in seen]
+        assert names == ["Slice", "Score", "p", "Position (mm)"]
 
     def test_next_goes_to_the_slice_that_stands_out(self, shown: Any, case: Any, scene: Any) -> None:
         shown.ui.nextSliceButton.click()
@@ -221,7 +244,8 @@ class TestDisplay:
         shown.ui.thresholdSlider.value = 0.5
         shown.ui.segmentButton.click()
         assert case.results.node("segmentation") is not None
-        assert shown.ui.displayLabel.text == f"The segment has {np.sum(case.voxels >= 0.5):,} voxels."
+        ml = 1.5 * 1.2 * 3.0 / 1000
+        assert shown.ui.displayLabel.text == f"The segment has {size_in_words(np.sum(case.voxels >= 0.5), ml)}."
 
     def test_a_segment_of_nothing(self, shown: Any) -> None:
         shown.logic.getParameterNode().threshold = 0.9

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -78,7 +79,7 @@ class TestGoodRun:
         child(f"tell_result(anomaly_score=None, anomaly_map=None, classes={classes})")
         apply()
         assert shown.ui.statusLabel.text == "Done."
-        assert shown.ui.resultLabel.text.startswith("normal 100 %. There is no weight map")
+        assert "\nMost probable is normal.\nThere is no weight map" in shown.ui.resultLabel.text
         assert case.results.node("anomalyMap") is None
         check_idle(shown, temporary)
 
@@ -209,9 +210,8 @@ class TestCancel:
         child(ENDLESS)
         wait_for_work(panel, wait_until)
         scene.mrml.Clear(False)
-        assert panel.ui.statusLabel.text == "Cancelled."
+        assert panel.ui.statusLabel.text.startswith("Choose a volume; if there is none, load one, ")
         check_idle(panel, temporary)
-        assert panel.ui.applyButton.toolTip == "Choose a volume; if there is none, load one."
 
     def test_when_the_scene_is_closed_while_another_module_is_open(
         self, panel: Any, scene: Any, child: Children, wait_until: Callable[..., None], temporary: Path
@@ -224,6 +224,18 @@ class TestCancel:
         assert not panel.apply.run.is_running
         panel.enter()
         check_idle(panel, temporary)
+
+    def test_when_a_scene_is_closed_its_run_is_not_spoken_of_any_more(
+        self, panel: Any, scene: Any, child: Children, apply: Callable[[], None]
+    ) -> None:
+        child(GOOD)
+        apply()
+        assert panel.ui.statusLabel.text == "Done."
+        scene.mrml.Clear(False)
+        scene.add_volume(scenes.phantom()[0], scenes.GEOMETRIES["oblique"])
+        panel.exit()
+        panel.enter()
+        assert panel.ui.statusLabel.isHidden()
 
     def test_when_the_volume_is_removed(
         self, panel: Any, case: Any, scene: Any, child: Children, wait_until: Callable[..., None], temporary: Path
@@ -359,7 +371,7 @@ def test_no_room_for_temporary_files(
     panel: Any, child: Children, monkeypatch: pytest.MonkeyPatch, temporary: Path
 ) -> None:
     child(GOOD)
-    monkeypatch.setattr(process.tempfile, "tempdir", str(temporary / "not there"))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary / "not there"))
     panel.ui.applyButton.click()
     assert panel.ui.statusLabel.text.startswith("No temporary folder could be made ")
     assert panel.ui.applyButton.text == "Apply"

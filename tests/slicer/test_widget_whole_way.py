@@ -88,11 +88,13 @@ def test_the_phantom(
 ) -> None:
     panel = run_on(SAMPLE, scene, open_panel, wait_until)
     # The bundle that ships is calibrated, and the sample has a lesion.
-    assert panel.ui.resultLabel.text.startswith("More unusual than ")
-    assert "finding" in panel.ui.resultLabel.text
+    origin, found, score = panel.ui.resultLabel.text.splitlines()[:3]
+    assert origin.startswith("Of phantom_lesion, by sagan_anomaly_detection ")
+    assert " finding" in found
+    assert score.startswith("More unusual than ")
     assert panel.ui.nextSliceButton.enabled
     panel.ui.segmentButton.click()
-    assert "voxels" in panel.ui.displayLabel.text
+    assert panel.ui.displayLabel.text.endswith(" ml.")
     panel.cleanup()
     assert list(temporary.iterdir()) == []
 
@@ -120,7 +122,7 @@ class TestClassifier:
         panel = run_on(tmp_path / "picture.nrrd", scene, choose_classifier, wait_until)
         table = panel.ui.classTable
         assert {table.item(row, 0).text() for row in range(table.rowCount)} == {"healthy", "anomalous"}
-        assert panel.ui.resultLabel.text.startswith("Most probable is ")
+        assert panel.ui.resultLabel.text.splitlines()[1].startswith("Most probable is ")
         assert panel.logic.getParameterNode().anomalyMap.GetName() == "picture weight map"
         assert panel.ui.scoreTableView.isHidden()
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from AnomalyMapLib import process as process_module
 from AnomalyMapLib.environment import ChildPython
 from AnomalyMapLib.process import PredictProcess, ProcessError, State
 from child_runs import BUNDLE, is_alive
@@ -200,7 +200,7 @@ class TestFailures:
         def full(prefix: str) -> str:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(process_module.tempfile, "mkdtemp", full)
+        monkeypatch.setattr(tempfile, "mkdtemp", full)
         with pytest.raises(
             ProcessError, match=r"^No temporary folder could be made \(No space left on device\); free "
         ):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from AnomalyMapLib.description import Description, describe, percent
+from AnomalyMapLib.description import Description, describe, describe_finding, percent, size_in_words
 from AnomalyMapLib.results import (
     AnomalyResult,
     BundleOfResult,
@@ -82,6 +83,7 @@ class TestReading:
         result = result_from_dict(a_classification())
         assert result.anomaly_score is None
         assert result.classes == (ClassProbability("normal", 0.0721), ClassProbability("pneumonia", 0.9279))
+        assert result.ranked_classes == result.classes[::-1]
 
     def test_what_the_event_has_besides(self) -> None:
         event = a_volume(event="result", anomaly_map="/maps/input_anomaly.nrrd", new_field={"a": 1})
@@ -139,6 +141,10 @@ class TestReading:
             ({"classes": [{"name": "normal"}]}, "The result has no probability."),
             ({"findings": [{"label": 1, "voxel": [1, 2]}]}, "The result has no deviation."),
             ({"findings": 3}, "The result's findings should be a list, not '3'."),
+            (
+                {"slice_p_values": [0.1]},
+                "The result has 3 slice_scores, but 1 slice_p_values.",
+            ),
             ({"settings": []}, "The result's settings should be an object, not '[]'."),
         ],
     )
@@ -209,33 +215,33 @@ class TestDescription:
     def test_a_volume(self) -> None:
         assert describe(result_from_dict(a_volume())) == Description(
             "",
-            "Score 0.0432. It was not compared with healthy images: the score only means something beside those of "
-            "other images by the same bundle. The map is highest (0.75) in slice 2 of 3, at R 12.0 mm, P 30.5 mm, "
-            "I 45.0 mm.",
+            "The map is highest (0.75) in slice 2 of 3, at R 12.0 mm, P 30.5 mm, I 45.0 mm.\n"
+            "It was not compared with healthy images: the score only means something beside those of other images by "
+            "the same bundle.",
         )
 
     def test_a_calibrated_bundle(self) -> None:
         result = result_from_dict(a_volume(p_value=0.02, threshold=0.04, is_anomalous=True, peak=None))
         assert describe(result).text == (
-            "More unusual than 98 of 100 healthy images (p = 0.02). The score, 0.0432, is above the threshold, 0.04."
+            "More unusual than 98 of 100 healthy images. The score is above the threshold, 0.04."
         )
         told = replace(result, anomaly_score=0.01, false_positive_rate=0.05)
         assert describe(told).text.endswith(
-            "The score, 0.01, is not above the threshold, 0.04; 5 in 100 healthy images lie above it."
+            "The score is not above the threshold, 0.04; 5 in 100 healthy images lie above it."
         )
 
     @pytest.mark.parametrize(
         ("p_value", "words"),
         [
-            (1 / 41, "More unusual than 97 of 100 healthy images (p = 0.024)."),
-            (0.0025, "More unusual than 997 of 1000 healthy images (p = 0.0025)."),
-            (0.5, "More unusual than 50 of 100 healthy images (p = 0.5)."),
-            (0.7, "Not unusual: 70 of 100 healthy images are as unusual or more (p = 0.7)."),
-            (1.0, "Not unusual: 100 of 100 healthy images are as unusual or more (p = 1)."),
+            (1 / 41, "More unusual than 97 of 100 healthy images."),
+            (0.0025, "More unusual than 997 of 1000 healthy images."),
+            (0.5, "More unusual than 50 of 100 healthy images."),
+            (0.7, "Not unusual: 70 of 100 healthy images are as unusual or more."),
+            (1.0, "Not unusual: 100 of 100 healthy images are as unusual or more."),
         ],
     )
     def test_a_p_value_in_images(self, p_value: float, words: str) -> None:
-        assert describe(result_from_dict(a_volume(p_value=p_value))).text.startswith(words)
+        assert describe(result_from_dict(a_volume(p_value=p_value, peak=None))).text == words
 
     @pytest.mark.parametrize(("rate", "words"), [(0.05, "5 in 100"), (0.1, "10 in 100"), (0.025, "25 in 1000")])
     def test_a_rate(self, rate: float, words: str) -> None:
@@ -243,21 +249,35 @@ class TestDescription:
         assert f"; {words} healthy images lie above it." in describe(result).text
 
     def test_a_learned_score(self) -> None:
-        assert "it is no mean of the map" in describe(result_from_dict(a_volume(score_kind="contrast"))).text
+        assert "it is not the average of the map" in describe(result_from_dict(a_volume(score_kind="contrast"))).text
         assert "learned" not in describe(result_from_dict(a_volume(score_kind="residual"))).text
 
     def test_findings(self) -> None:
         result = result_from_dict(a_calibrated_volume())
-        assert describe(result).text.endswith(
-            "2 findings: the first deviates most, 7.3 standard deviations from healthy images, in slice 2 of 3, at "
-            "R 12.0 mm, P 30.5 mm, I 45.0 mm."
-        )
+        assert describe(result, voxel_ml=0.03).text.splitlines() == [
+            "2 findings: the first deviates most, 7.3 standard deviations from healthy images, 3.6 ml, in slice 2 of "
+            "3, at R 12.0 mm, P 30.5 mm, I 45.0 mm.",
+            "More unusual than 98 of 100 healthy images.",
+        ]
         assert "1 finding: it deviates 7.3" in describe(replace(result, findings=result.findings[:1])).text
         none = describe(replace(result, findings=())).text
-        assert "No findings: no region deviates more than healthy images do somewhere." in none
+        assert "No findings: no region deviates more than those of healthy images do." in none
         assert "That does not rule out a lesion." in none
         assert "It deviates most, 7.3 standard deviations, in slice 2 of 3" in none
         assert "Too few healthy images" in describe(replace(result, findings=None)).text
+
+    def test_a_finding(self) -> None:
+        result = result_from_dict(a_calibrated_volume())
+        assert describe_finding(result, result.findings[1], voxel_ml=0.03) == (
+            "Finding 2 of 2: 4.0 standard deviations from healthy images, 3.6 ml. A region that deviates as much is "
+            "seen in 2.0 % of healthy images."
+        )
+
+    def test_no_figure_is_told_twice(self) -> None:
+        """Score, p-value and probabilities stand beside the words."""
+        told = describe(result_from_dict(a_calibrated_volume(threshold=0.04))).text
+        assert not {"0.0432", "0.02"} & set(re.findall(r"[\d.]+\d", told))
+        assert "%" not in describe(result_from_dict(a_classification())).text
 
     def test_a_stranger_comes_first(self) -> None:
         reason = "It looks like a colour photograph."
@@ -284,15 +304,15 @@ class TestDescription:
         )
         assert result.slice_p_values == (None, 0.03, 0.05, 0.5)
         assert describe(result).text.endswith(
-            "2 of 3 slices have a p-value of 0.05 or less, each beside its like; by chance it would be 0.15."
+            "2 of 3 slices have a p-value of 0.05 or less, compared with slices of healthy images at the same height; "
+            "by chance, about 0.15 would."
         )
         assert "1 slice has a p-value" in describe(replace(result, slice_p_values=(None, 0.03, 0.2, 0.5))).text
         assert "slice" not in describe(replace(result, slice_p_values=(None, 0.3, 0.2, 0.5))).text
 
     def test_a_classifier(self) -> None:
         assert describe(result_from_dict(a_classification())).text == (
-            "Most probable is pneumonia (pneumonia 93 %, normal 7.2 %). The weight map is highest (1) in column 5, "
-            "row 10."
+            "Most probable is pneumonia.\nThe weight map is highest (1) in column 5, row 10."
         )
 
     def test_a_classifier_of_volumes(self) -> None:
@@ -305,8 +325,7 @@ class TestDescription:
     def test_a_classifier_without_a_map(self) -> None:
         result = replace(result_from_dict(a_classification()), peak=None)
         assert describe(result).text == (
-            "Most probable is pneumonia (pneumonia 93 %, normal 7.2 %). There is no weight map: this bundle was "
-            "trained without one."
+            "Most probable is pneumonia.\nThere is no weight map: this bundle was trained without one."
         )
 
     def test_warnings_come_last(self) -> None:
@@ -315,7 +334,7 @@ class TestDescription:
 
     def test_a_map_of_zeros(self) -> None:
         peak = {"voxel": [0, 0, 0], "lps_mm": None, "value": 0}
-        assert describe(result_from_dict(a_volume(peak=peak))).text.endswith("The map is zero everywhere.")
+        assert describe(result_from_dict(a_volume(peak=peak))).text.startswith("The map is zero everywhere.")
 
 
 def test_only_a_classifier_may_have_no_map() -> None:
@@ -340,3 +359,17 @@ def test_only_a_classifier_may_have_no_map() -> None:
 )
 def test_a_share_in_words(share: float, words: str) -> None:
     assert percent(share) == words
+
+
+@pytest.mark.parametrize(
+    ("num_voxels", "voxel_ml", "words"),
+    [
+        (1, None, "1 pixel"),
+        (1234, None, "1,234 pixels"),
+        (9, 0.0054, "0.049 ml"),
+        (200, 0.01, "2.0 ml"),
+        (1_300_000, 0.001, "1,300.0 ml"),
+    ],
+)
+def test_a_size_in_words(num_voxels: int, voxel_ml: float | None, words: str) -> None:
+    assert size_in_words(num_voxels, voxel_ml) == words

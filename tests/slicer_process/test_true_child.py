@@ -80,7 +80,7 @@ def test_a_volume(
     assert result.input == "input.nrrd"
     assert result.bundle.name == "sagan_anomaly_detection"
     assert len(result.slice_scores) == 5
-    assert describe(result).text.startswith("Score ")
+    assert " in slice " in describe(result).text
     assert result.anomaly_map is not None
     anomaly_map = sitk.ReadImage(str(result.anomaly_map))
     assert anomaly_map.GetSize() == volume.GetSize()
@@ -125,12 +125,14 @@ def test_requirements_hold_all_that_a_prediction_loads(module_folder: Path, repo
     write_volume(tmp_path / "input.nrrd")
     code = """
 import importlib.metadata, json, sys
+sys.modules["tensorboard"] = None  # as if it were not installed: MONAI would load it, and does not need it
 from monai_sagan.cli import main
 try:
     main()
 finally:
     owners = importlib.metadata.packages_distributions()
-    names = {name for module in list(sys.modules) for name in owners.get(module.partition(".")[0], ())}
+    modules = [name for name, module in sys.modules.items() if module is not None]
+    names = {name for module in modules for name in owners.get(module.partition(".")[0], ())}
     print(json.dumps(sorted(names)), file=sys.stderr)
 """
     bundle = repository / "bundles" / "sagan_anomaly_detection"

@@ -95,12 +95,12 @@ def test_nothing_runs_at_import(path: Path) -> None:
 
 
 def test_requirements_are_the_librarys(repository: Path, module_folder: Path) -> None:
-    """All that the library needs, with the same bounds, but for what the extension gets otherwise."""
+    """All that a prediction needs, with the library's bounds, but for what the extension gets otherwise."""
     text = (repository / "pyproject.toml").read_text(encoding="utf-8")
     (block,) = re.findall(r"^dependencies = \[(.*?)^\]", text, re.MULTILINE | re.DOTALL)
     needed = set(re.findall(r'"([^"]+)"', block))
     lines = (module_folder / "Resources" / "requirements.txt").read_text(encoding="utf-8").splitlines()
     offered = {line for line in lines if line and not line.startswith("#")}
-    assert {re.split(r"\W", line)[0] for line in needed - offered} == {"torch", "SimpleITK"}
+    assert {re.split(r"\W", line)[0] for line in needed - offered} == {"torch", "SimpleITK", "tensorboard"}
     assert offered <= needed
     assert [line for line in offered if not re.fullmatch(r"[\w-]+>=[\d.]+", line)] == []  # bounds, and nothing pinned

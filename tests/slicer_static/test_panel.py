@@ -115,6 +115,22 @@ def test_the_input_is_chosen_and_every_node_of_a_result_is_a_parameter(
     assert "inputVolume" in bound(panel)
 
 
+def test_labels_of_forms_lead_to_their_fields_by_a_key(panel: ET.Element) -> None:
+    """Alt and a letter, a different one each, and none of Slicer's own menus: File, Edit, View, Help."""
+    texts = {name: text_of(element, "text") for _, name, element in widgets(panel)}
+    names = {name for _, name, _ in widgets(panel)}
+    buddies = {
+        name: buddy
+        for _, name, element in widgets(panel)
+        if (buddy := element.findtext("./property[@name='buddy']/cstring"))
+    }
+    keys = [texts[name].partition("&")[2][:1].upper() for name in buddies]
+    assert set(buddies.values()) <= names
+    assert {"inputVolumeLabel", "bundleLabel", "thresholdLabel", "opacityLabel"} <= set(buddies)
+    assert len(set(keys)) == len(keys)
+    assert not set(keys) & {"", *"FEVH"}
+
+
 def test_whatever_is_operated_says_what_it_does(panel: ET.Element) -> None:
     operated = [
         (name, text_of(element, "toolTip"))

@@ -24,11 +24,11 @@ def write_phantom(folder: Path) -> Path:
     return write_case(folder, voxels, anomaly_map, scenes.GEOMETRIES["oblique left-handed"])
 
 
-def write_case(folder: Path, voxels: np.ndarray, anomaly_map: np.ndarray, matrix: np.ndarray) -> Path:
+def write_case(folder: Path, voxels: np.ndarray, anomaly_map: np.ndarray, matrix: np.ndarray, **changes: Any) -> Path:
     """A volume, and in ``maps`` its result; both (k, j, i), where a single slice stands for a picture."""
     (folder / "maps").mkdir(parents=True)
     scenes.write_map(folder / VOLUME, voxels, matrix)
-    write_result(folder, VOLUME, anomaly_map, matrix)
+    write_result(folder, VOLUME, anomaly_map, matrix, **changes)
     return folder / VOLUME
 
 
@@ -49,8 +49,12 @@ def write_picture(folder: Path, **changes: Any) -> Path:
     return folder / "head.png"
 
 
-def write_findings(folder: Path) -> Path:
+def write_findings(folder: Path, factor: float = 10.0) -> Path:
     """A PNG, and in ``maps`` a calibrated bundle's result with one finding, at its peak.
+
+    Args:
+        folder: where they go.
+        factor: from the map to standard deviations.
 
     Returns:
         The picture.
@@ -59,7 +63,10 @@ def write_findings(folder: Path) -> Path:
     place = {"voxel": list(scenes.PEAK[:2]), "lps_mm": [*map(float, scenes.PEAK[:2]), 0.0]}
     finding = {**place, "label": 1, "deviation": 8.0, "num_voxels": 9, "p_value": 0.02}
     picture = write_picture(folder, peak={**place, "value": 0.8, "deviation": 8.0}, findings=[finding])
-    for kind, voxels in (("deviation", 10 * anomaly_map), ("findings", (anomaly_map > 0.4).astype(np.int16))):
+    for kind, voxels in (
+        ("deviation", np.float32(factor) * anomaly_map),
+        ("findings", (anomaly_map > 0.4).astype(np.int16)),
+    ):
         scenes.write_map(folder / "maps" / f"head_{kind}.nrrd", voxels, np.diag([-1.0, -1.0, 1.0, 1.0]))
     return picture
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import phantoms
 import pytest
+import scenes
 from browsers import wait_until
 
 Views = Callable[..., Any]
@@ -24,7 +25,7 @@ def opened(view: Views, phantom: Path) -> Any:
     """The phantom, at the slice where its blob is highest."""
     served = view(phantom, phantom.parent / "maps")
     served.page.locator("#next").click()
-    wait_until(lambda: served.slice_text().startswith("Slice 14 of 20"), "the next anomalous slice")
+    wait_until(lambda: served.slice_text().startswith("Slice 14 of 20"), "the next high slice")
     wait_until(lambda: all(served.colour(name) > 200 for name in served.views()), "the overlay in all views")
     return served
 
@@ -40,11 +41,12 @@ def test_tells_the_result(view: Views, phantom: Path) -> None:
     assert page.title() == "head.nrrd - monai-sagan"
     assert page.locator("#score").inner_text() == "0.123"
     sentence = page.locator("#sentence").inner_text()
-    assert "More unusual than 98 of 100 healthy images" in sentence
+    found, among_healthy = sentence.splitlines()
+    assert among_healthy.startswith("More unusual than 98 of 100 healthy images.")
     assert page.locator("#notice").count() == 0
-    assert "slice 14 of 20" in sentence
+    assert "slice 14 of 20" in found
     assert page.locator(".chart g").count() == 20
-    assert page.locator(".chart .anomalous").count() == 1
+    assert page.locator(".chart .high").count() == 1
 
 
 def test_threshold(opened: Any) -> None:
@@ -94,17 +96,38 @@ def test_a_stranger(view: Views, tmp_path: Path) -> None:
     assert notice.startswith("Do not rely on this result: ")
     assert reason in notice
     assert "rely" not in page.locator("#sentence").inner_text()
+    # On amber, white would be hard to read.
+    assert page.locator("#notice").evaluate("element => getComputedStyle(element).color") == "rgb(0, 0, 0)"
 
 
 def test_findings(view: Views, tmp_path: Path) -> None:
     served = view(phantoms.write_findings(tmp_path), tmp_path / "maps")
     page = served.page
     assert "1 finding: it deviates 8.0 standard deviations" in page.locator("#sentence").inner_text()
-    assert page.get_by_text("standard deviations from healthy", exact=True).count() == 1
+    assert page.get_by_text("Standard deviations from healthy images", exact=True).count() == 1
     assert not is_peak_mark(served.pixels("axial")).any()
     page.locator("#finding-button").click()
     wait_until(lambda: is_peak_mark(served.pixels("axial")).any(), "the finding's mark")
-    assert page.locator("#finding").inner_text() == "Finding 1 of 1: 8.0 standard deviations"
+    assert page.locator("#finding").inner_text() == (
+        "Finding 1 of 1: 8.0 standard deviations from healthy images, 9 pixels. "
+        "A region that deviates as much is seen in 2.0 % of healthy images."
+    )
+
+
+def test_large_numbers_are_no_powers_of_ten(view: Views, tmp_path: Path) -> None:
+    page = view(phantoms.write_findings(tmp_path, factor=200.0), tmp_path / "maps").page
+    assert page.get_by_text("160", exact=True).count() == 1  # the highest, at the end of the colours
+
+
+def test_slices_with_low_p_values_are_high(view: Views, tmp_path: Path) -> None:
+    p_values = [None, 0.05, *[0.5] * 17, 0.01]
+    voxels, anomaly_map = scenes.phantom()
+    volume = phantoms.write_case(tmp_path, voxels, anomaly_map, np.eye(4), slice_p_values=p_values)
+    served = view(volume, tmp_path / "maps")
+    assert served.page.get_by_text("in orange the high ones: p of 0.05 or less").count() == 1
+    assert served.page.locator(".chart .high").count() == 2
+    served.page.locator("#next").click()
+    wait_until(lambda: served.slice_text().startswith("Slice 20 of 20"), "the next slice with a low p-value")
 
 
 def test_a_picture_has_one_view(view: Views, tmp_path: Path) -> None:
@@ -120,7 +143,7 @@ def test_a_classifier(view: Views, tmp_path: Path) -> None:
     served = view(phantoms.write_picture(tmp_path, classes=CLASSES, anomaly_score=None), tmp_path / "maps")
     assert served.page.locator(".class").all_inner_texts() == ["ill\n93 %", "healthy\n7.0 %"]
     assert served.page.locator("#score").count() == 0
-    assert served.page.get_by_text("weight map", exact=True).count() == 1
+    assert served.page.get_by_text("Weight for the decision", exact=True).count() == 1
     wait_until(lambda: served.colour("axial") > 200, "the weight map")
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 import subprocess
 import sys
+import webbrowser
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import aiohttp
 import msgpack
@@ -21,6 +26,7 @@ from wslink.chunking import UnChunker, generate_chunks
 
 from monai_sagan.errors import UserError
 from monai_sagan.viewer import open_viewer
+from monai_sagan.viewer.server import serve
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -79,6 +85,42 @@ def test_shows_what_the_slicer_module_shows() -> None:
     import monai_sagan.viewer.AnomalyMapLib.scene as shared
 
     assert Path(shared.__file__).parent == REPOSITORY / "slicer_extension" / "AnomalyMap" / "AnomalyMapLib"
+
+
+class TestBrowser:
+    """The browser that the command opens."""
+
+    def serve(self, monkeypatch: pytest.MonkeyPatch, open_browser: bool) -> tuple[list[str], list[Any]]:
+        """What is told, and which files the browser is given: path, mode and content of each."""
+        told: list[str] = []
+        opened: list[Any] = []
+
+        def note(address: str) -> None:
+            path = Path(url2pathname(urlsplit(address).path))
+            opened.append((path, stat.S_IMODE(path.stat().st_mode), path.read_text()))
+
+        monkeypatch.setattr(webbrowser, "open", note)
+        ready: list[Any] = []
+        server = SimpleNamespace(
+            port=8080,
+            controller=SimpleNamespace(on_server_ready=SimpleNamespace(add=ready.append)),
+            start=lambda **options: ready[0](),
+        )
+        serve(server, "kSECRET", "127.0.0.1", 0, open_browser, told.append)
+        return told, opened
+
+    def test_gets_the_key_by_a_file_of_this_user_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        told, opened = self.serve(monkeypatch, open_browser=True)
+        ((path, mode, content),) = opened
+        assert told == ["http://127.0.0.1:8080/index.html?secret=kSECRET"]
+        assert f'content="0; url={told[0]}"' in content
+        assert mode == 0o600
+        assert "kSECRET" not in str(path)
+        assert not path.parent.exists()  # once it has ended
+
+    def test_is_only_opened_when_it_may_be(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        told, opened = self.serve(monkeypatch, open_browser=False)
+        assert (len(told), opened) == (1, [])
 
 
 def test_a_notebook_shows_the_page(phantom: Path) -> None:

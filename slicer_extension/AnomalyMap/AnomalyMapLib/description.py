@@ -6,11 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .results import AnomalyResult, Finding, Peak
+from .results import LOW_P_VALUE, AnomalyResult, Finding, Peak
 
-__all__ = ["Description", "describe", "percent"]
+__all__ = ["Description", "describe", "describe_finding", "percent", "size_in_words"]
 
-_LOW_P_VALUE = 0.05
 _CONTRAST = "contrast"
 
 
@@ -20,28 +19,54 @@ class Description:
 
     Attributes:
         notice: what has to be seen before all else, why the result is not to be relied on; empty without such a reason.
-        text: what was found, a few sentences.
+        text: what was found, a line for each thing that is said.
     """
 
     notice: str
     text: str
 
 
-def describe(result: AnomalyResult) -> Description:
+def describe(result: AnomalyResult, voxel_ml: float | None = None) -> Description:
     """A result in plain words, for somebody who reads images and not code.
+
+    Scores, p-values and probabilities are not among them: whoever shows the words shows these figures beside them.
 
     Args:
         result: of an image or a volume, of a map or a classifier.
+        voxel_ml: how large a voxel is; None for a picture.
     """
-    sentences = [
+    lines = [
         _describe_classes(result),
+        _describe_findings(result, voxel_ml),
         _describe_score(result),
         _describe_slices(result),
-        _describe_findings(result),
-        _describe_peak(result),
+        _describe_learning(result),
         *_other_warnings(result),
     ]
-    return Description(_describe_stranger(result), " ".join(sentence for sentence in sentences if sentence))
+    return Description(_describe_stranger(result), "\n".join(line for line in lines if line))
+
+
+def describe_finding(result: AnomalyResult, finding: Finding, voxel_ml: float | None = None) -> str:
+    """One of a result's findings in plain words.
+
+    Args:
+        result: the result.
+        finding: one of its findings.
+        voxel_ml: how large a voxel is; None for a picture.
+    """
+    findings = result.findings or ()
+    return (
+        f"Finding {findings.index(finding) + 1} of {len(findings)}: {_how_far(finding, voxel_ml)}. "
+        f"A region that deviates as much is seen in {percent(finding.p_value)} of healthy images."
+    )
+
+
+def size_in_words(num_voxels: int, voxel_ml: float | None) -> str:
+    """How large a region is: in ml; of a picture, whose pixels have no depth, in pixels."""
+    if voxel_ml is None:
+        return f"{num_voxels:,} pixel{'s' if num_voxels != 1 else ''}"
+    ml = num_voxels * voxel_ml
+    return f"{ml:,.1f} ml" if ml >= 1 else f"{ml:.2g} ml"
 
 
 def _describe_stranger(result: AnomalyResult) -> str:
@@ -67,30 +92,25 @@ def _other_warnings(result: AnomalyResult) -> list[str]:
 
 
 def _describe_classes(result: AnomalyResult) -> str:
-    if not result.classes:
-        return ""
-    ranked = sorted(result.classes, key=lambda item: -item.probability)
-    told = ", ".join(f"{item.name} {percent(item.probability)}" for item in ranked)
-    return f"Most probable is {ranked[0].name} ({told})." if len(ranked) > 1 else f"{told}."
+    return f"Most probable is {result.ranked_classes[0].name}." if result.classes else ""
 
 
 def _describe_score(result: AnomalyResult) -> str:
+    """What the score says beside those of healthy images."""
     if result.anomaly_score is None:
         return ""
-    parts = []
-    if result.p_value is not None:
-        parts.append(_among_healthy(result.p_value))
-    parts.append(_beside_threshold(result))
-    if result.score_kind == _CONTRAST:
-        parts.append(
-            "The score was learned from how healthy images differ from unlabelled ones; it is no mean of the map."
-        )
-    if result.p_value is None and result.is_anomalous is None and not result.is_stranger:
-        parts.append(
+    told = [
+        "" if result.p_value is None else _among_healthy(result.p_value),
+        ""
+        if result.threshold is None
+        else _beside_threshold(result.anomaly_score, result.threshold, result.false_positive_rate),
+    ]
+    if not any(told) and not result.is_stranger:
+        return (
             "It was not compared with healthy images: the score only means something beside those of other images by "
             "the same bundle."
         )
-    return " ".join(parts)
+    return _joined(told)
 
 
 def _among_healthy(p_value: float) -> str:
@@ -100,18 +120,14 @@ def _among_healthy(p_value: float) -> str:
         of *= 10
     as_unusual = min(of, math.ceil(p_value * of - 1e-6))
     if p_value <= 0.5:
-        return f"More unusual than {of - as_unusual} of {of} healthy images (p = {p_value:.2g})."
-    return f"Not unusual: {as_unusual} of {of} healthy images are as unusual or more (p = {p_value:.2g})."
+        return f"More unusual than {of - as_unusual} of {of} healthy images."
+    return f"Not unusual: {as_unusual} of {of} healthy images are as unusual or more."
 
 
-def _beside_threshold(result: AnomalyResult) -> str:
-    score = f"{result.anomaly_score:.3g}"
-    if result.threshold is None:
-        return f"Score {score}."
-    side = "above" if result.anomaly_score > result.threshold else "not above"
-    rate = result.false_positive_rate
+def _beside_threshold(score: float, threshold: float, rate: float | None) -> str:
+    side = "above" if score > threshold else "not above"
     share = "" if rate is None else f"; {_in_hundred(rate)} healthy images lie above it"
-    return f"The score, {score}, is {side} the threshold, {result.threshold:.3g}{share}."
+    return f"The score is {side} the threshold, {threshold:.3g}{share}."
 
 
 def _in_hundred(share: float) -> str:
@@ -125,37 +141,50 @@ def _in_hundred(share: float) -> str:
 def _describe_slices(result: AnomalyResult) -> str:
     """How many slices stand out, beside how many would by chance."""
     p_values = [p_value for p_value in result.slice_p_values if p_value is not None]
-    low = sum(p_value <= _LOW_P_VALUE for p_value in p_values)
+    low = sum(p_value <= LOW_P_VALUE for p_value in p_values)
     if not low:
         return ""
     slices = "1 slice has" if low == 1 else f"{low} of {len(p_values)} slices have"
-    by_chance = _LOW_P_VALUE * len(p_values)
     return (
-        f"{slices} a p-value of {_LOW_P_VALUE:g} or less, each beside its like; by chance it would be {by_chance:.2g}."
+        f"{slices} a p-value of {LOW_P_VALUE:g} or less, compared with slices of healthy images at the same height; "
+        f"by chance, about {LOW_P_VALUE * len(p_values):.2g} would."
     )
 
 
-def _describe_findings(result: AnomalyResult) -> str:
+def _describe_learning(result: AnomalyResult) -> str:
+    if result.score_kind != _CONTRAST:
+        return ""
+    return (
+        "The score was learned from how healthy images differ from unlabelled ones; it is not the average of the map."
+    )
+
+
+def _describe_findings(result: AnomalyResult, voxel_ml: float | None) -> str:
+    """The findings, and without any the place that deviates most."""
     findings = result.findings
     if findings is None:
         # A scale that is there without findings rests on too few images to tell where extraordinary begins.
         is_told = result.peak is None or result.peak.deviation is None or result.is_stranger
-        return "" if is_told else "Too few healthy images are known to tell which regions stand out."
+        told = "" if is_told else "Too few healthy images are known to tell which regions stand out."
+        return _joined([told, _describe_peak(result)])
     if not findings:
-        return "No findings: no region deviates more than healthy images do somewhere. That does not rule out a lesion."
-    first = findings[0]
-    told = f"{first.deviation:.1f} standard deviations from healthy images, {_place_of(first, result)}"
+        told = "No findings: no region deviates more than those of healthy images do. That does not rule out a lesion."
+        return _joined([told, _describe_peak(result)])
+    first = f"{_how_far(findings[0], voxel_ml)}, {_place_of(findings[0], result)}"
     if len(findings) == 1:
-        return f"1 finding: it deviates {told}."
-    return f"{len(findings)} findings: the first deviates most, {told}."
+        return f"1 finding: it deviates {first}."
+    return f"{len(findings)} findings: the first deviates most, {first}."
+
+
+def _how_far(finding: Finding, voxel_ml: float | None) -> str:
+    size = size_in_words(finding.num_voxels, voxel_ml)
+    return f"{finding.deviation:.1f} standard deviations from healthy images, {size}"
 
 
 def _describe_peak(result: AnomalyResult) -> str:
     peak = result.peak
     if peak is None:
         return "" if result.has_map else "There is no weight map: this bundle was trained without one."
-    if result.findings:
-        return ""  # the first of them is the peak
     map_name = "weight map" if result.classes else "map"
     if peak.deviation is not None and peak.deviation > 0:
         return f"It deviates most, {peak.deviation:.1f} standard deviations, {_place_of(peak, result)}."
@@ -164,6 +193,10 @@ def _describe_peak(result: AnomalyResult) -> str:
     if peak.deviation is not None:
         return "It deviates from healthy images nowhere."
     return f"The {map_name} is highest ({peak.value:.2g}) {_place_of(peak, result)}."
+
+
+def _joined(sentences: Sequence[str]) -> str:
+    return " ".join(sentence for sentence in sentences if sentence)
 
 
 def _place_of(peak: Peak | Finding, result: AnomalyResult) -> str:

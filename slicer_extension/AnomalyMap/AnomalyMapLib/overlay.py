@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import numpy as np
 import slicer
+
+from .nodes import nodes_of_class
 
 __all__ = [
     "DEFAULT_OPACITY",
     "default_threshold",
     "fill_color_table",
+    "hide",
     "opacity_of",
     "set_opacity",
     "set_threshold",
     "show_background",
     "show_display",
     "show_in_slices",
+    "show_legend",
     "threshold_of",
 ]
 
@@ -25,6 +31,10 @@ _NUM_COLORS = 256
 _WAYPOINTS = ((0.30, 0.0, 0.02), (0.72, 0.04, 0.02), (0.94, 0.30, 0.04), (1.0, 0.62, 0.12), (1.0, 0.95, 0.6))
 _PERCENTILE = 98.0
 _MOST_VOXELS = 4_000_000
+# Of the scale of colours, in shares of a view: small, and in the upper right corner, where there seldom is anything.
+_LEGEND_SIZE = (0.12, 0.25)
+_LEGEND_POSITION = (0.95, 0.9)
+_LEGEND_WIDTH = 20  # characters in a line of its title
 
 
 def fill_color_table(node: slicer.vtkMRMLColorTableNode) -> None:
@@ -92,6 +102,28 @@ def show_display(
     set_threshold(map_node, default_threshold(map_node, map_threshold))
 
 
+def show_legend(map_node: slicer.vtkMRMLScalarVolumeNode, title: str) -> None:
+    """Shows the scale of the map's colours in the views that show the map by now.
+
+    Args:
+        map_node: the map, with its display.
+        title: what the numbers are.
+    """
+    legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(map_node)
+    if legend is None:
+        # Not AddDefaultColorLegendDisplayNode, which knows the class only where the module Colors was loaded.
+        legend = map_node.GetScene().AddNode(slicer.vtkMRMLColorLegendDisplayNode())
+        legend.SetAndObservePrimaryDisplayNode(map_node.GetScalarVolumeDisplayNode())
+        legend.SetSize(*_LEGEND_SIZE)
+        legend.SetPosition(*_LEGEND_POSITION)
+        map_node.AddAndObserveDisplayNodeID(legend.GetID())
+    with slicer.util.NodeModify(legend):
+        legend.SetTitleText(textwrap.fill(title, _LEGEND_WIDTH))
+        legend.SetLabelFormat("%.3g")  # maps may hardly rise above 0
+        legend.SetVisibility(True)
+        legend.Modified()  # views look whether they show the map when the scale changes, and not when the map does
+
+
 def show_in_slices(
     input_node: slicer.vtkMRMLVolumeNode, map_node: slicer.vtkMRMLScalarVolumeNode, opacity: float = DEFAULT_OPACITY
 ) -> None:
@@ -114,6 +146,15 @@ def show_background(input_node: slicer.vtkMRMLVolumeNode) -> None:
     """Shows the input in all slice views of its scene, and leaves what may lie over it."""
     for composite in _composites(input_node):
         composite.SetBackgroundVolumeID(input_node.GetID())
+
+
+def hide(map_node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Takes the map out of all slice and 3D views of its scene."""
+    for composite in _composites(map_node):
+        if composite.GetForegroundVolumeID() == map_node.GetID():
+            composite.SetForegroundVolumeID(None)
+    for index in range(1, map_node.GetNumberOfDisplayNodes()):  # the first one is that of slice views
+        map_node.GetNthDisplayNode(index).SetVisibility(False)
 
 
 def set_threshold(map_node: slicer.vtkMRMLScalarVolumeNode, threshold: float) -> None:
@@ -145,9 +186,7 @@ def opacity_of(map_node: slicer.vtkMRMLScalarVolumeNode) -> float | None:
 
 
 def _composites(node: slicer.vtkMRMLNode) -> list[slicer.vtkMRMLSliceCompositeNode]:
-    scene = node.GetScene()
-    name = "vtkMRMLSliceCompositeNode"
-    return [scene.GetNthNodeByClass(index, name) for index in range(scene.GetNumberOfNodesByClass(name))]
+    return nodes_of_class(node.GetScene(), "vtkMRMLSliceCompositeNode")
 
 
 def _highest(map_node: slicer.vtkMRMLScalarVolumeNode) -> float:

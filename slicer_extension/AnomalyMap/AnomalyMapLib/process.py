@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 import subprocess
-import tempfile
 import time
 import weakref
 from enum import Enum
@@ -19,6 +17,7 @@ from .failures import explain_end, explain_start
 from .process_tree import end_tree, kill_tree, start_tree
 from .results import AnomalyResult, ResultError, result_from_dict
 from .time_left import TimeLeft, words_for_seconds
+from .work_folder import WorkFolder
 
 __all__ = ["PredictProcess", "ProcessError", "State"]
 
@@ -60,7 +59,7 @@ class PredictProcess:
 
     def __init__(self) -> None:
         try:
-            folder = tempfile.mkdtemp(prefix="anomaly-map-")
+            self._work = WorkFolder()
         except OSError as error:
             raise ProcessError(
                 f"No temporary folder could be made ({error.strerror}); free some space on the disk, or set another "
@@ -69,8 +68,7 @@ class PredictProcess:
         self.state = State.READY
         self.error = ""
         self.result: AnomalyResult | None = None
-        self._folder = Path(folder)
-        self._remove_folder = weakref.finalize(self, _remove, self._folder)
+        self._folder = self._work.path
         self._output = ChildOutput()
         self._errors: list[str] = []
         self._result: AnomalyResult | None = None
@@ -191,12 +189,12 @@ class PredictProcess:
             self._end_child()
         if self.state in (State.READY, State.RUNNING):
             self.state = State.CANCELLED
-            self._remove_folder()
+            self._work.remove()
 
     def close(self) -> None:
         """Removes all that there is of the run but what this object holds; ends the child if it still runs."""
         self.cancel()
-        self._remove_folder()
+        self._work.remove()
 
     def _own_variables(self) -> dict[str, str]:
         """A child that is killed leaves its temporary files; in this folder they go with it."""
@@ -266,18 +264,9 @@ class PredictProcess:
     def _fail(self, sentence: str) -> None:
         self.error = sentence
         self.state = State.FAILED
-        self._remove_folder()
+        self._work.remove()
 
 
 def _end(process: subprocess.Popen[bytes], output: ChildOutput) -> None:
     output.stop()
     end_tree(process)
-
-
-def _remove(folder: Path) -> None:
-    """Removes a folder. What was killed a moment ago may still write, and Windows keeps files that are open."""
-    for _ in range(20):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            return
-        time.sleep(0.05)

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 __all__ = [
+    "JSON_ENDING",
+    "LOW_P_VALUE",
+    "MAP_ENDINGS",
     "AnomalyResult",
     "BundleOfResult",
     "ClassProbability",
@@ -21,10 +24,15 @@ __all__ = [
     "result_to_json",
 ]
 
+# Of the files of a result: what follows NAME, and what follows NAME_anomaly where it is a map.
+JSON_ENDING = "_anomaly.json"
+MAP_ENDINGS = (".nrrd", ".nii.gz", ".nii", ".mha")
+
+# From where on down a slice is said to stand out among those of healthy images.
+LOW_P_VALUE = 0.05
+
 _SCHEMA = "1"
 _MINOR_VERSION = 3
-_MAP_ENDINGS = (".nrrd", ".nii.gz", ".nii", ".mha")
-_JSON_ENDING = "_anomaly.json"
 _T = TypeVar("_T")
 
 
@@ -148,6 +156,11 @@ class AnomalyResult:
         """The map to look at: the one in standard deviations from healthy images, where there is one."""
         return self.deviation_map or self.anomaly_map
 
+    @property
+    def ranked_classes(self) -> tuple[ClassProbability, ...]:
+        """The classes, the most probable one first."""
+        return tuple(sorted(self.classes, key=lambda item: -item.probability))
+
 
 def result_from_dict(values: Mapping[str, Any], anomaly_map: Path | None = None) -> AnomalyResult:
     """A result from its JSON, or from the event ``result``. Fields that are not known are ignored.
@@ -169,6 +182,10 @@ def result_from_dict(values: Mapping[str, Any], anomaly_map: Path | None = None)
     peak = _optional(values, "peak", _peak)
     if slice_axis is not None and peak is not None and slice_axis >= len(peak.voxel):
         raise ResultError(f"The result's slice_axis is {slice_axis}, but its peak has {len(peak.voxel)} axes.")
+    slice_scores = _optional(values, "slice_scores", _numbers) or ()
+    slice_p_values = _optional(values, "slice_p_values", _numbers_or_none) or ()
+    if slice_p_values and len(slice_p_values) != len(slice_scores):
+        raise ResultError(f"The result has {len(slice_scores)} slice_scores, but {len(slice_p_values)} slice_p_values.")
     return AnomalyResult(
         anomaly_map=anomaly_map or _optional(values, "anomaly_map", _path),
         input=_field(values, "input", _word),
@@ -177,13 +194,13 @@ def result_from_dict(values: Mapping[str, Any], anomaly_map: Path | None = None)
         threshold=_optional(values, "threshold", _number),
         is_anomalous=_optional(values, "is_anomalous", _switch),
         slice_axis=slice_axis,
-        slice_scores=_optional(values, "slice_scores", _numbers) or (),
+        slice_scores=slice_scores,
         peak=peak,
         classes=_optional(values, "classes", _classes) or (),
         bundle=_field(values, "bundle", _bundle),
         warnings=_optional(values, "warnings", _sentences) or (),
         map_threshold=_optional(_optional(values, "settings", _mapping) or {}, "map_threshold", _number),
-        slice_p_values=_optional(values, "slice_p_values", _numbers_or_none) or (),
+        slice_p_values=slice_p_values,
         score_kind=_optional(values, "score_kind", _word),
         false_positive_rate=_optional(values, "false_positive_rate", _number),
         findings=_optional(values, "findings", _findings),
@@ -207,13 +224,11 @@ def read_result(path: Path) -> AnomalyResult:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ResultError(f"{path}: {error.strerror}; choose a file that ends in {_JSON_ENDING}.") from error
+        raise ResultError(f"{path}: {error.strerror}; choose a file that ends in {JSON_ENDING}.") from error
     except (ValueError, RecursionError) as error:
-        raise ResultError(
-            f"{path}: this file is damaged or no JSON; choose one that ends in {_JSON_ENDING}."
-        ) from error
+        raise ResultError(f"{path}: this file is damaged or no JSON; choose one that ends in {JSON_ENDING}.") from error
     if not isinstance(values, dict):
-        raise ResultError(f"{path}: this file holds no result; choose one that ends in {_JSON_ENDING}.")
+        raise ResultError(f"{path}: this file holds no result; choose one that ends in {JSON_ENDING}.")
     try:
         result = result_from_dict(values)
     except ResultError as error:
@@ -231,7 +246,7 @@ def read_result(path: Path) -> AnomalyResult:
 def _beside(path: Path, kind: str) -> Path | None:
     """The map of a kind that lies beside a result's JSON."""
     name = path.name.removesuffix(".json").removesuffix("_anomaly")
-    files = (path.with_name(f"{name}_{kind}{ending}") for ending in _MAP_ENDINGS)
+    files = (path.with_name(f"{name}_{kind}{ending}") for ending in MAP_ENDINGS)
     return next((file for file in files if file.is_file()), None)
 
 

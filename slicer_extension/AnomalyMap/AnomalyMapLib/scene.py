@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 
 import slicer
 
-from . import overlay, peak, rendering, segment, slice_scores
+from . import laying, overlay, peak, rendering, segment, slice_scores
+from .description import Description, describe, describe_finding
+from .nodes import HeldNodes
+from .places import in_world, with_places
 from .results import AnomalyResult, Finding, result_from_dict, result_to_json
-from .volumes import VolumeError, ijk_to_ras, lay_under, read_map
+from .volumes import VolumeError, read_map, voxel_ml
 
-__all__ = ["DEVIATION_THRESHOLD", "ROLES", "ResultScene"]
+__all__ = ["ROLES", "ResultScene"]
 
 # Names of the node references, and so of the fields of the module's parameter node.
 ROLES = (
@@ -23,6 +24,7 @@ ROLES = (
     "scoreTable",
     "scoreSeries",
     "scoreChart",
+    "findingTable",
     "peakMarker",
     "colorTable",
     "volumeProperty",
@@ -31,12 +33,8 @@ ROLES = (
 _RESULT = "result"
 # The label of the finding that was shown last.
 _FINDING = "finding"
-# Reference of the map to what it was computed of: a user may have chosen another input volume since.
-_MAP_OF = "anomalyMapOf"
-# Attribute of a map in standard deviations from healthy images.
-_DEVIATION = "AnomalyMap.deviation"
-# Standard deviations: from where on such a map is shown where nothing was found.
-DEVIATION_THRESHOLD = 3.0
+# Reference to the volume that the result is of: a user may have chosen another input since.
+_RESULT_OF = "resultOf"
 
 
 class ResultScene:
@@ -52,10 +50,11 @@ class ResultScene:
 
     def __init__(self, holder: slicer.vtkMRMLScriptedModuleNode) -> None:
         self.holder = holder
+        self._nodes = HeldNodes(holder)
 
     def node(self, role: str) -> slicer.vtkMRMLNode | None:
         """The node of a role, one of `ROLES`; None if there is none (any more)."""
-        return self.holder.GetNodeReference(role)
+        return self._nodes.get(role)
 
     @property
     def result(self) -> AnomalyResult | None:
@@ -67,11 +66,17 @@ class ResultScene:
         text = self.holder.GetParameter(_RESULT)
         return result_from_dict(json.loads(text)) if text else None
 
+    @property
+    def volume(self) -> slicer.vtkMRMLVolumeNode | None:
+        """What the result is of; None before the first run, and if it was deleted since."""
+        return self.holder.GetNodeReference(_RESULT_OF)
+
     def lay(self, result: AnomalyResult, input_node: slicer.vtkMRMLVolumeNode) -> None:
         """Shows a result, in the place of the one that is shown.
 
-        Map, display, table and plot are made new or written over; segments and marker of the earlier result are
-        removed. What a user added to the segmentation is left in the scene.
+        Of the same volume, map, display, table and plot are written over; marker and findings of the earlier result are
+        removed, and other segments stay. A result of another volume stays as ordinary nodes, hidden: written over, its
+        nodes would be saved to the files of that other volume.
 
         Args:
             result: what is shown, with the files of its maps.
@@ -84,37 +89,58 @@ class ResultScene:
         new_map = new_findings = None
         if result.shown_map is not None:
             new_map = read_map(result.shown_map, input_node)
-            _check_scores(result, new_map, result.shown_map)
-            result = _with_places(result, new_map)
+            laying.check_scores(result, new_map, result.shown_map)
+            result = with_places(result, new_map)
             if result.findings and result.findings_map is not None:
                 new_findings = read_map(result.findings_map, input_node)
-        if input_node is self.node("anomalyMap"):
-            self._refer("anomalyMap", None)  # somebody wants the map of a map: the first one is a volume like any other
-        self._remove("peakMarker")
-        self._release_segmentation()
-        self._refer("inputVolume", input_node)
+        if input_node is not self.volume:
+            self._let_go()
+        self._nodes.remove("peakMarker")
+        self._remove_findings()
+        self._nodes.hold("inputVolume", input_node)
+        self.holder.SetNodeReferenceID(_RESULT_OF, input_node.GetID())
         self.holder.SetParameter(_RESULT, result_to_json(result))
         self.holder.SetParameter(_FINDING, "")
         if new_map is None:
             self._remove_nodes()
             overlay.show_background(input_node)
-        else:
-            self._lay_map(result, new_map, input_node)
-        if new_findings is not None:
-            self._lay_findings(result, new_findings, input_node)
+            return
+        laying.lay_map(self._nodes, result, new_map, input_node)
+        laying.lay_scores(self._nodes, result)
+        laying.lay_findings(self._nodes, result, new_findings, input_node)
+        self._update_rendering()
 
-    def clear(self) -> None:
-        """Removes the result from the scene, but for its input and what a user added to the segmentation."""
-        self._release_segmentation()
-        self._remove_nodes()
-        self.holder.SetParameter(_RESULT, "")
-        self.holder.SetParameter(_FINDING, "")
+    def describe(self) -> Description:
+        """The result in words, its places as the slice views tell them: with the map's parent transform.
+
+        Raises:
+            ResultError: as :attr:`result`.
+            VolumeError: if there is no result.
+        """
+        result, map_node = self._present_result(), self.node("anomalyMap")
+        return describe(result if map_node is None else in_world(result, map_node), self.voxel_ml)
+
+    def describe_finding(self, finding: Finding) -> str:
+        """One of the result's findings in words."""
+        return describe_finding(self._present_result(), finding, self.voxel_ml)
+
+    @property
+    def voxel_ml(self) -> float | None:
+        """How large a voxel is, in ml; None for a picture, and where neither map nor volume are left."""
+        node = self.node("anomalyMap") or self.volume
+        return None if node is None else voxel_ml(node)
+
+    @property
+    def map_name(self) -> str:
+        """What the numbers of the map are; empty without a map."""
+        map_node = self.node("anomalyMap")
+        return "" if map_node is None else laying.name_of(map_node)
 
     @property
     def shows_deviation(self) -> bool:
         """Whether the map is in standard deviations from healthy images."""
         map_node = self.node("anomalyMap")
-        return map_node is not None and map_node.GetAttribute(_DEVIATION) is not None
+        return map_node is not None and laying.kind_of(map_node) == "deviation"
 
     @property
     def threshold(self) -> float | None:
@@ -172,14 +198,12 @@ class ResultScene:
         """
         map_node = self._map()
         existing = self.node("segmentation")
-        segmentation_node = existing or self._made("segmentation", "vtkMRMLSegmentationNode")
+        segmentation_node = existing or self._nodes.made("segmentation", "vtkMRMLSegmentationNode")
         try:
-            num_voxels = segment.make_segment(
-                segmentation_node, map_node, map_node.GetNodeReference(_MAP_OF), overlay.threshold_of(map_node)
-            )
+            num_voxels = segment.make_segment(segmentation_node, map_node, self.volume, overlay.threshold_of(map_node))
         except VolumeError:
             if existing is None:
-                self._remove("segmentation")
+                self._nodes.remove("segmentation")
             raise
         segmentation_node.SetName(f"{map_node.GetName()} segmentation")
         return num_voxels
@@ -194,8 +218,8 @@ class ResultScene:
         result = self.result
         if result is None or result.peak is None:
             raise VolumeError("This result tells no peak; run it again.")
-        value = result.peak.deviation if self.shows_deviation else result.peak.value
-        self._mark(peak.peak_position(map_node, result.peak.lps_mm), f"peak {value:.3g}")
+        told = f"{result.peak.deviation:.1f} SD" if self.shows_deviation else f"{result.peak.value:.3g}"
+        self._mark(peak.peak_position(map_node, result.peak.lps_mm), f"peak {told}")
 
     def next_finding(self) -> Finding | None:
         """Puts the marker on the next finding, after the last one on the first, and moves the slice views there.
@@ -227,17 +251,17 @@ class ResultScene:
         ras = slice_scores.highest_in_slice(self._table(), self._map(), row)
         slice_scores.jump(self.holder.GetScene(), ras)
 
-    def next_anomalous_slice(self) -> int | None:
-        """Moves the slice views to the next anomalous slice, see :func:`.slice_scores.next_anomalous`.
+    def next_high_slice(self) -> int | None:
+        """Moves the slice views to the next slice with a high score, see :func:`.slice_scores.high_slices`.
 
         Returns:
-            Its row in the table; None if no slice is anomalous.
+            Its row in the table; None if no score is high.
 
         Raises:
             VolumeError: if there is no map or no table.
         """
         table_node = self._table()
-        row = slice_scores.next_anomalous(table_node, slice_scores.present_position(table_node, self._map()))
+        row = slice_scores.next_high(table_node, slice_scores.present_position(table_node, self._map()))
         if row is not None:
             self.jump_to_slice(row)
         return row
@@ -245,59 +269,10 @@ class ResultScene:
     def _mark(self, ras: Sequence[float], label: str) -> None:
         """Puts the marker on a place, mm (R, A, S) without the map's parent transform, and moves the views there."""
         map_node = self._map()
-        marker_node = self._made("peakMarker", "vtkMRMLMarkupsFiducialNode")
+        marker_node = self._nodes.made("peakMarker", "vtkMRMLMarkupsFiducialNode")
         marker_node.SetName(f"{map_node.GetName()} marker")
         peak.mark(marker_node, map_node, ras, label)
         slice_scores.jump(self.holder.GetScene(), peak.world_position(marker_node))
-
-    def _lay_findings(
-        self,
-        result: AnomalyResult,
-        labels_node: slicer.vtkMRMLScalarVolumeNode,
-        input_node: slicer.vtkMRMLVolumeNode,
-    ) -> None:
-        map_node = self._map()
-        segmentation_node = self._made("segmentation", "vtkMRMLSegmentationNode")
-        segmentation_node.SetName(f"{map_node.GetName()} segmentation")
-        lay_under(labels_node, input_node)
-        segment.make_findings(segmentation_node, labels_node, input_node, result.findings or ())
-
-    def _lay_map(
-        self, result: AnomalyResult, new_map: slicer.vtkMRMLScalarVolumeNode, input_node: slicer.vtkMRMLVolumeNode
-    ) -> None:
-        map_node = self._made("anomalyMap", "vtkMRMLScalarVolumeNode")
-        with slicer.util.NodeModify(map_node):
-            kind = "deviation" if result.deviation_map else "weight" if result.classes else "anomaly"
-            map_node.SetName(f"{input_node.GetName()} {kind} map")
-            if result.deviation_map:
-                map_node.SetAttribute(_DEVIATION, "true")
-            else:
-                map_node.RemoveAttribute(_DEVIATION)
-            map_node.SetAndObserveImageData(new_map.GetImageData())
-            map_node.CopyOrientation(new_map)
-            map_node.SetNodeReferenceID(_MAP_OF, input_node.GetID())
-            lay_under(map_node, input_node)
-        color_node = self._made("colorTable", "vtkMRMLColorTableNode")
-        color_node.SetName("Anomaly map colors")
-        overlay.fill_color_table(color_node)
-        overlay.show_display(map_node, color_node, _first_threshold(result, map_node))
-        overlay.show_in_slices(input_node, map_node)
-        self._update_rendering()
-        self._lay_scores(result, map_node)
-
-    def _lay_scores(self, result: AnomalyResult, map_node: slicer.vtkMRMLScalarVolumeNode) -> None:
-        if result.slice_axis is None or not result.slice_scores:
-            for role in ("scoreChart", "scoreSeries", "scoreTable"):
-                self._remove(role)
-            return
-        table_node = self._made("scoreTable", "vtkMRMLTableNode")
-        table_node.SetName(f"{map_node.GetName()} scores of slices")
-        slice_scores.fill_table(table_node, map_node, result.slice_axis, result.slice_scores)
-        series_node = self._made("scoreSeries", "vtkMRMLPlotSeriesNode")
-        series_node.SetName("Score")
-        chart_node = self._made("scoreChart", "vtkMRMLPlotChartNode")
-        chart_node.SetName(f"{map_node.GetName()} scores of slices plot")
-        slice_scores.fill_chart(chart_node, series_node, table_node)
 
     def _rendering_display(
         self, logic: slicer.vtkSlicerVolumeRenderingLogic | None
@@ -307,9 +282,7 @@ class ResultScene:
         else:
             display_node = logic.CreateVolumeRenderingDisplayNode()
             display_node.UnRegister(None)  # it comes with a reference that is the caller's to give back
-        display_node = self.holder.GetScene().AddNode(display_node)
-        self._refer("volumeRendering", display_node)
-        return display_node
+        return self._nodes.add("volumeRendering", display_node)
 
     def _update_rendering(self) -> None:
         """Lets the rendering, if there is one, follow the map and its threshold."""
@@ -317,19 +290,40 @@ class ResultScene:
         if display_node is None:
             return
         map_node = self._map()
-        property_node = self._made("volumeProperty", "vtkMRMLVolumePropertyNode")
+        property_node = self._nodes.made("volumeProperty", "vtkMRMLVolumePropertyNode")
         property_node.SetName(f"{map_node.GetName()} rendering")
         rendering.fill_preset(property_node, map_node, overlay.threshold_of(map_node))
         rendering.attach(display_node, map_node, property_node)
 
-    def _release_segmentation(self) -> None:
+    def _let_go(self) -> None:
+        """Lets go of the result's nodes, and hides them: outlines and marks would lie over another volume."""
+        map_node = self.node("anomalyMap")
+        if map_node is not None:
+            overlay.hide(map_node)
+        for role in ("segmentation", "peakMarker"):
+            node = self.node(role)
+            if node is not None:
+                node.SetDisplayVisibility(False)
+        for role in ROLES[1:]:
+            self._nodes.hold(role, None)
+
+    def _remove_findings(self) -> None:
+        """Removes the segments of findings; the segmentation too, if nothing else is in it."""
         segmentation_node = self.node("segmentation")
-        if segmentation_node is None:
-            return
-        if segment.remove_segments(segmentation_node):
-            self._refer("segmentation", None)
-        else:
-            self._remove("segmentation")
+        if segmentation_node is not None and not segment.remove_findings(segmentation_node):
+            self._nodes.remove("segmentation")
+
+    def _remove_nodes(self) -> None:
+        """Removes all that is made of a map, but segments that somebody asked for."""
+        for role in reversed(ROLES[1:]):
+            if role != "segmentation":
+                self._nodes.remove(role)
+
+    def _present_result(self) -> AnomalyResult:
+        result = self.result
+        if result is None:
+            raise VolumeError("There is no result in the scene; run it first.")
+        return result
 
     def _map(self) -> slicer.vtkMRMLScalarVolumeNode:
         map_node = self.node("anomalyMap")
@@ -342,77 +336,3 @@ class ResultScene:
         if table_node is None:
             raise VolumeError("There are no scores of slices in the scene: the result has none, or they were deleted.")
         return table_node
-
-    def _made(self, role: str, class_name: str) -> slicer.vtkMRMLNode:
-        """The node of a role, made if there is none."""
-        node = self.node(role)
-        if node is None:
-            # Not AddNewNodeByClass, which knows a class only where the module that it comes from was loaded.
-            node = self.holder.GetScene().AddNode(getattr(slicer, class_name)())
-            self._refer(role, node)
-        return node
-
-    def _refer(self, role: str, node: slicer.vtkMRMLNode | None) -> None:
-        # With an empty parameter of the same name, as a parameterNodeWrapper marks a reference that was set: without
-        # it, the wrapper's default would take its place.
-        self.holder.SetParameter(role, "")
-        self.holder.SetNodeReferenceID(role, node.GetID() if node is not None else None)
-
-    def _remove_nodes(self) -> None:
-        """Removes all that is referred to but the input."""
-        for role in reversed(ROLES[1:]):
-            self._remove(role)
-
-    def _remove(self, role: str) -> None:
-        node = self.node(role)
-        self._refer(role, None)
-        if node is None:
-            return
-        scene = node.GetScene()
-        attached = []
-        if node.IsA("vtkMRMLDisplayableNode"):
-            attached += [node.GetNthDisplayNode(index) for index in range(node.GetNumberOfDisplayNodes())]
-        if node.IsA("vtkMRMLStorableNode"):
-            attached += [node.GetNthStorageNode(index) for index in range(node.GetNumberOfStorageNodes())]
-        scene.RemoveNode(node)
-        for other in attached:
-            if other is not None and other.GetScene() is scene:
-                scene.RemoveNode(other)
-
-
-def _first_threshold(result: AnomalyResult, map_node: slicer.vtkMRMLScalarVolumeNode) -> float | None:
-    """What was asked for, if anything. Anomalies are rare; weights are everywhere, and are shown from their half on.
-
-    What was asked for is no number of standard deviations; of those, findings are shown as far as they reach.
-    """
-    if result.deviation_map is not None:
-        return (result.finding_threshold if result.findings else None) or DEVIATION_THRESHOLD
-    if result.map_threshold is None and result.classes:
-        return map_node.GetImageData().GetScalarRange()[1] / 2 or None
-    return result.map_threshold
-
-
-def _with_places(result: AnomalyResult, map_node: slicer.vtkMRMLScalarVolumeNode) -> AnomalyResult:
-    """Findings in millimetres, while the voxels have the order that the result counts in."""
-    if not result.findings:
-        return result
-    matrix = ijk_to_ras(map_node)
-    findings = []
-    for finding in result.findings:
-        if finding.lps_mm is None:
-            right, anterior, superior = (matrix @ [*finding.voxel, *[0] * (3 - len(finding.voxel)), 1])[:3].tolist()
-            finding = replace(finding, lps_mm=(-right, -anterior, superior))
-        findings.append(finding)
-    return replace(result, findings=tuple(findings))
-
-
-def _check_scores(result: AnomalyResult, map_node: slicer.vtkMRMLScalarVolumeNode, map_path: Path) -> None:
-    if result.slice_axis is None or not result.slice_scores:
-        return
-    size = map_node.GetImageData().GetDimensions()
-    if result.slice_axis >= len(size) or len(result.slice_scores) != size[result.slice_axis]:
-        raise VolumeError(
-            f"{map_path}: this map has {' x '.join(map(str, size))} voxels, and its result has scores of "
-            f"{len(result.slice_scores)} slices along axis {result.slice_axis}; they do not belong together, so run it "
-            "again."
-        )

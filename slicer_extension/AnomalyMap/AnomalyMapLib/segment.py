@@ -9,10 +9,11 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
+from .description import size_in_words
 from .results import Finding
-from .volumes import VolumeError, ijk_to_ras, lay_under
+from .volumes import VolumeError, ijk_to_ras, lay_under, voxel_ml
 
-__all__ = ["FINDING_ID", "MARK_COLOR", "SEGMENT_ID", "make_findings", "make_segment", "remove_segments"]
+__all__ = ["FINDING_ID", "MARK_COLOR", "SEGMENT_ID", "make_findings", "make_segment", "remove_findings"]
 
 SEGMENT_ID = "AboveThreshold"
 FINDING_ID = "Finding"  # before the label
@@ -33,7 +34,7 @@ def make_segment(
         segmentation_node: where the segment goes; other segments in it are left alone.
         map_node: the map.
         input_node: whose geometry the segmentation has from now on; the map's if None.
-        threshold: in the map's units, and in the name of the segment.
+        threshold: in the map's units; it is in the name of the segment, with the segment's size.
 
     Returns:
         Number of voxels in it.
@@ -48,7 +49,8 @@ def make_segment(
     _remove(segmentation_node, SEGMENT_ID)
     segmentation_node.SetReferenceImageGeometryParameterFromVolumeNode(input_node or map_node)
     lay_under(segmentation_node, map_node)
-    _add(segmentation_node, _labelmap(mask, map_node), f"Map above {threshold:.4g}", MARK_COLOR, SEGMENT_ID)
+    name = f"Map above {threshold:.4g} ({size_in_words(num_voxels, voxel_ml(map_node))})"
+    _add(segmentation_node, _labelmap(mask, map_node), name, MARK_COLOR, SEGMENT_ID)
     return num_voxels
 
 
@@ -61,7 +63,7 @@ def make_findings(
     """Makes a segment of each finding.
 
     Args:
-        segmentation_node: where the segments go, after those of an earlier result were removed.
+        segmentation_node: where the segments go, after those of an earlier result were removed; others are left alone.
         labels_node: voxels with the labels of findings, 0 elsewhere.
         input_node: whose geometry the segmentation has from now on.
         findings: in the order in which they are counted; one of which no voxel is left has no segment.
@@ -72,22 +74,21 @@ def make_findings(
     for number, finding in enumerate(findings, start=1):
         mask = labels == finding.label
         if mask.any():
-            name = f"Finding {number} ({finding.deviation:.1f} SD)"
+            size = size_in_words(int(np.count_nonzero(mask)), voxel_ml(labels_node))
+            name = f"Finding {number} ({finding.deviation:.1f} SD, {size})"
             identifier = f"{FINDING_ID}{finding.label}"
             _add(segmentation_node, _labelmap(mask, labels_node), name, _FINDING_COLOR, identifier)
 
 
-def remove_segments(segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:
-    """Takes out the segments that were made here.
+def remove_findings(segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:
+    """Takes out the segments of findings.
 
     Returns:
-        Whether other segments, which somebody made by hand, are left.
+        Whether other segments, which somebody asked for or made by hand, are left.
     """
     segmentation = segmentation_node.GetSegmentation()
     for identifier in segmentation.GetSegmentIDs():
-        if identifier == SEGMENT_ID or (
-            identifier.startswith(FINDING_ID) and identifier[len(FINDING_ID) :].isdecimal()
-        ):
+        if identifier.startswith(FINDING_ID) and identifier[len(FINDING_ID) :].isdecimal():
             _remove(segmentation_node, identifier)
     return segmentation.GetNumberOfSegments() > 0
 

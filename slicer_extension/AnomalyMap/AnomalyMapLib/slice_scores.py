@@ -1,4 +1,4 @@
-"""The scores of slices: a table, a plot, and the way from one anomalous slice to the next.
+"""The scores of slices: a table, a plot, and the way from one high score to the next.
 
 The table holds places in millimetres, not voxels: a scene that is saved and loaded may come back with its voxels in
 another order.
@@ -12,25 +12,29 @@ from collections.abc import Sequence
 import numpy as np
 import slicer
 
+from .nodes import nodes_of_class
+from .results import LOW_P_VALUE
 from .volumes import from_world, ijk_to_ras, to_world
 
 __all__ = [
     "POSITION",
+    "P_VALUE",
     "SCORE",
     "SLICE",
-    "anomalous_slices",
     "centres",
     "fill_chart",
     "fill_table",
+    "high_slices",
     "highest_in_slice",
     "jump",
-    "next_anomalous",
+    "next_high",
     "present_position",
 ]
 
 # Columns, besides R, A and S. Slices are counted from one, as the sentence about a result does.
 SLICE = "Slice"
 SCORE = "Score"
+P_VALUE = "p"  # only of a bundle that is calibrated with volumes
 POSITION = "Position (mm)"
 
 _HIGHEST_SHARE = 0.25  # as the score of a volume counts slices
@@ -41,28 +45,31 @@ def fill_table(
     map_node: slicer.vtkMRMLScalarVolumeNode,
     axis: int,
     scores: Sequence[float],
+    p_values: Sequence[float | None] = (),
 ) -> None:
-    """Writes one row a slice: its number, its score, and where it lies without the map's parent transform.
+    """Writes one row a slice: its number, its score, its p-value if there are any, and where it lies.
 
     The position is the distance in mm from the scene's origin along the axis, growing to the right, front or top: R,
-    A or S where the axis is parallel to one of them. The columns R, A and S are the slice's centre.
+    A or S where the axis is parallel to one of them. It is told with the map's parent transform, as the slice views
+    show it. The columns R, A and S are the slice's centre without that transform.
 
     Args:
         table_node: what is written over.
         map_node: the map, in the voxel order of its file.
         axis: voxel axis along which the volume was taken apart, 0 to 2.
         scores: in the order of that axis.
+        p_values: likewise, None for background; empty without any.
     """
     matrix = ijk_to_ras(map_node)
     indices = np.tile((np.array(map_node.GetImageData().GetDimensions()) - 1) / 2, (len(scores), 1))
     indices[:, axis] = np.arange(len(scores))
     points = indices @ matrix[:3, :3].T + matrix[:3, 3]
-    direction = matrix[:3, axis] / np.linalg.norm(matrix[:3, axis])
-    direction = direction * np.sign(direction[np.abs(direction).argmax()])
-    columns = [np.arange(1, len(scores) + 1), np.asarray(scores, float), points @ direction, *points.T]
-    slicer.util.updateTableFromArray(
-        table_node, [np.ascontiguousarray(column) for column in columns], [SLICE, SCORE, POSITION, "R", "A", "S"]
-    )
+    columns = {SLICE: np.arange(1, len(scores) + 1), SCORE: np.asarray(scores, float)}
+    if p_values:
+        columns[P_VALUE] = np.array([np.nan if p_value is None else p_value for p_value in p_values])
+    columns[POSITION] = _positions(map_node, points, matrix[:3, axis])
+    columns.update(zip("RAS", np.ascontiguousarray(points.T)))
+    slicer.util.updateTableFromArray(table_node, list(columns.values()), list(columns))
     table_node.SetUseColumnTitleAsColumnHeader(True)
     table_node.SetLocked(True)  # against typing over it in a table view
 
@@ -93,29 +100,36 @@ def fill_chart(
     chart_node.SetLegendVisibility(False)
 
 
-def next_anomalous(table_node: slicer.vtkMRMLTableNode, from_position: float | None) -> int | None:
-    """The row of the next anomalous slice after a place, in the table's order, and from its end back to its start.
-
-    A slice is anomalous if its score is a local maximum (higher than the nearest scores on both sides that differ; of
-    equal neighbours the middle one counts) and among the highest quarter of all scores that are not 0.
+def next_high(table_node: slicer.vtkMRMLTableNode, from_position: float | None) -> int | None:
+    """The row of the next slice that is high after a place, in the table's order, and from its end back to its start.
 
     Args:
         table_node: see :func:`fill_table`.
         from_position: where the user is, as in the column of positions; None for before the first slice.
 
     Returns:
-        Row, from 0; None if no slice is anomalous.
+        Row, from 0; None if no slice is high.
     """
-    rows = anomalous_slices(_column(table_node, SCORE))
+    rows = high_slices(table_node)
     if not rows:
         return None
     present = -1 if from_position is None else int(np.abs(_column(table_node, POSITION) - from_position).argmin())
     return next((row for row in rows if row > present), rows[0])
 
 
-def anomalous_slices(scores: Sequence[float]) -> list[int]:
-    """The slices that are anomalous by the rule of :func:`next_anomalous`, from 0, in order."""
-    scores = np.asarray(scores, float)
+def high_slices(table_node: slicer.vtkMRMLTableNode) -> list[int]:
+    """The slices that are worth a look, from 0, in order.
+
+    Where the table has p-values, these are the ones with a low one. Otherwise healthy volumes are not known, and a
+    slice is high among those of its own volume: its score is a local maximum (higher than the nearest scores on both
+    sides that differ; of equal neighbours the middle one counts) and among the highest quarter of all that are not 0.
+
+    Args:
+        table_node: see :func:`fill_table`.
+    """
+    if table_node.GetTable().GetColumnByName(P_VALUE) is not None:
+        return np.flatnonzero(_column(table_node, P_VALUE) <= LOW_P_VALUE).tolist()
+    scores = _column(table_node, SCORE)
     above_zero = np.sort(scores[scores > 0])
     if above_zero.size == 0:
         return []
@@ -142,7 +156,10 @@ def present_position(table_node: slicer.vtkMRMLTableNode, map_node: slicer.vtkMR
         As in the column of positions; None without slice views, or if there is one slice only.
     """
     positions = _column(table_node, POSITION)
-    planes = [slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS()) for node in _slice_nodes(map_node.GetScene())]
+    planes = [
+        slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())
+        for node in nodes_of_class(map_node.GetScene(), "vtkMRMLSliceNode")
+    ]
     if positions.size < 2 or not planes:
         return None
     first, last = centres(table_node)[[0, -1]]
@@ -188,7 +205,7 @@ def jump(scene: slicer.vtkMRMLScene, ras: Sequence[float]) -> None:
         scene: whose slice views.
         ras: mm (R, A, S) of the world, that is with parent transforms.
     """
-    for node in _slice_nodes(scene):
+    for node in nodes_of_class(scene, "vtkMRMLSliceNode"):
         node.JumpSliceByOffsetting(*map(float, ras))
         xy = np.linalg.solve(slicer.util.arrayFromVTKMatrix(node.GetXYToRAS()), [*ras, 1])[:2]
         if np.any(xy < 0) or np.any(xy > node.GetDimensions()[:2]):
@@ -200,12 +217,16 @@ def centres(table_node: slicer.vtkMRMLTableNode) -> np.ndarray:
     return np.stack([_column(table_node, name) for name in "RAS"], axis=1)
 
 
+def _positions(map_node: slicer.vtkMRMLScalarVolumeNode, points: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """How far points (N, 3) lie along the direction of a step, both in mm without the map's parent transform."""
+    start = to_world(map_node, points[0])
+    direction = to_world(map_node, points[0] + step) - start
+    direction /= np.linalg.norm(direction)
+    direction *= np.sign(direction[np.abs(direction).argmax()])
+    return np.array([to_world(map_node, point) for point in points]) @ direction
+
+
 def _column(table_node: slicer.vtkMRMLTableNode, name: str) -> np.ndarray:
     """A column as numbers, which those of a table from a saved scene need not be."""
     column = table_node.GetTable().GetColumnByName(name)
     return np.array([column.GetVariantValue(row).ToDouble() for row in range(column.GetNumberOfValues())])
-
-
-def _slice_nodes(scene: slicer.vtkMRMLScene) -> list[slicer.vtkMRMLSliceNode]:
-    name = "vtkMRMLSliceNode"
-    return [scene.GetNthNodeByClass(index, name) for index in range(scene.GetNumberOfNodesByClass(name))]

@@ -17,6 +17,7 @@ __all__ = [
     "read_map",
     "read_volume",
     "to_world",
+    "voxel_ml",
     "write_volume",
 ]
 
@@ -139,6 +140,14 @@ def ijk_to_ras(node: slicer.vtkMRMLVolumeNode) -> np.ndarray:
     matrix = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(matrix)
     return slicer.util.arrayFromVTKMatrix(matrix)
+
+
+def voxel_ml(node: slicer.vtkMRMLVolumeNode) -> float | None:
+    """How large a voxel is, in ml; None for a picture, a single slice whose depth means nothing."""
+    image = node.GetImageData()
+    if image is not None and 1 in image.GetDimensions():
+        return None
+    return abs(float(np.linalg.det(ijk_to_ras(node)[:3, :3]))) / 1000
 
 
 def to_world(node: slicer.vtkMRMLTransformableNode, point: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from slicer.i18n import tr as _
 from .bundles import BundleError
 from .environment import PythonError
 from .results import AnomalyResult
+from .sample_data import SAMPLE
 from .widget_choices import BundleChoice, DeviceChoice, PythonChoice
 from .widget_packages import child_python
 from .widget_run import Run
@@ -103,14 +104,16 @@ class ApplySection:
         ui.progressBar.visible = self.run.is_running
         ui.progressBar.maximum = 0 if percent is None else 100  # with 0 it only shows that something goes on
         ui.progressBar.value = percent or 0
-        ui.statusLabel.text = self.run.status
-        ui.statusLabel.visible = bool(self.run.status)
         if ui.logTextEdit.plainText != self.run.log:  # or the place where somebody reads would be lost
             ui.logTextEdit.plainText = self.run.log
         self._show_apply()
 
     def _show_apply(self) -> None:
         button, running, problem = self._ui.applyButton, self.run.is_running, self._problem()
+        # That there is no volume is told at once: what is wrong with a bundle, the panel tells beside it.
+        status = self.run.status or (self._no_volume() if self._parameters is not None else "")
+        self._ui.statusLabel.text = status
+        self._ui.statusLabel.visible = bool(status)
         button.text = _("Cancel") if running else _("Apply")
         button.enabled = running or not problem
         tip = _("End the run.") if running else problem or _("Look for what is not healthy.")
@@ -118,15 +121,19 @@ class ApplySection:
 
     def _problem(self) -> str:
         """Why nothing can be applied; empty if something can."""
-        if self._parameters is None or self._parameters.inputVolume is None:
-            return _("Choose a volume; if there is none, load one.")
-        return self.bundles.problem
+        return self._no_volume() or self.bundles.problem
+
+    def _no_volume(self) -> str:
+        if self._parameters is not None and self._parameters.inputVolume is not None:
+            return ""
+        return _("Choose a volume; if there is none, load one, or try {sample} in Sample Data.").format(sample=SAMPLE)
 
     def _choose_bundle(self, checked: bool = False) -> None:
         folder = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), _("Folder of a bundle"))
         try:
             if folder:
                 self.bundles.add_folder(folder)
+                self.run.forget()  # also that an earlier folder was none
         except BundleError as error:
             self.run.fail(str(error))
         self._show_apply()
@@ -136,5 +143,6 @@ class ApplySection:
         try:
             if folder:
                 self.python.add_folder(folder)
+                self.run.forget()
         except PythonError as error:
             self.run.fail(str(error))

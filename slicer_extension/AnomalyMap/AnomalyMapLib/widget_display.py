@@ -9,6 +9,7 @@ from typing import Any
 import slicer
 import vtk
 
+from .nodes import nodes_of_class
 from .scene import ResultScene
 
 __all__ = ["DisplaySync", "map_of"]
@@ -44,8 +45,7 @@ class DisplaySync:
         self._fit_slider(map_node.GetImageData().GetScalarRange()[1])
         self._from_scene()
         self._observe(map_node, slicer.vtkMRMLDisplayableNode.DisplayModifiedEvent)
-        composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode", map_node.GetScene())
-        for composite in composites:
+        for composite in nodes_of_class(map_node.GetScene(), "vtkMRMLSliceCompositeNode"):
             self._observe(composite, vtk.vtkCommand.ModifiedEvent)
 
     def detach(self) -> None:

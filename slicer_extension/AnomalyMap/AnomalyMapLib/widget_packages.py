@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from types import ModuleType
 
 import slicer
 from slicer.i18n import tr as _
@@ -41,8 +42,10 @@ def child_python(module_folder: Path, folder: str) -> ChildPython:
         )
     if program is None:
         raise PythonError(_('PythonSlicer was not found; choose a Python environment under "Advanced".'))
+    torch_utils = _torch_utils()  # before anything is installed that would be of no use without it
     _install_missing(module_folder / "Resources" / "requirements.txt")
-    _install_torch()
+    if torch_utils is not None:
+        _install_torch(torch_utils)
     return own_python(Path(program), library, os.environ)
 
 
@@ -73,11 +76,12 @@ def _install_missing(requirements: Path) -> None:
         ) from error
 
 
-def _install_torch() -> None:
+def _torch_utils() -> ModuleType | None:
+    """The module of the PyTorch extension, which installs torch; None if torch is there."""
     import slicer.packaging
 
     if slicer.packaging.pip_check(TORCH):
-        return
+        return None
     try:
         import PyTorchUtils
     except ModuleNotFoundError as error:
@@ -87,9 +91,13 @@ def _install_torch() -> None:
                 'Slicer and press Apply again; or choose a Python environment that has monai-sagan under "Advanced".'
             )
         ) from error
+    return PyTorchUtils
+
+
+def _install_torch(torch_utils: ModuleType) -> None:
     requirement = TORCH.removeprefix("torch")
     try:
-        torch = PyTorchUtils.PyTorchUtilsLogic().installTorch(askConfirmation=True, torchVersionRequirement=requirement)
+        torch = torch_utils.PyTorchUtilsLogic().installTorch(askConfirmation=True, torchVersionRequirement=requirement)
     except Exception as error:  # it runs pip and more, and each fails in a way of its own
         raise PythonError(
             _("PyTorch could not be installed ({reason}); the module PyTorch has the details.").format(reason=error)

@@ -8,7 +8,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from .description import Description, describe, percent
+from .description import percent, size_in_words
 from .results import AnomalyResult, ResultError
 from .scene import ResultScene
 from .volumes import VolumeError
@@ -17,8 +17,8 @@ from .widget_display import map_of
 __all__ = ["ResultView"]
 
 
-# Of the table, those for people: the centres of the slices follow.
-_NUM_COLUMNS = 3
+# Of the table, the last ones: the centres of the slices, which nobody reads.
+_NUM_HIDDEN_COLUMNS = 3
 
 # Dark on amber: seen in light and dark styles of Slicer alike.
 _NOTICE_STYLE = "background: #ffd24d; color: #201000; border: 2px solid #c05000; padding: 6px; font-weight: bold;"
@@ -40,7 +40,8 @@ class ResultView:
         ui.plotButton.clicked.connect(self._show_plot)
         ui.segmentButton.clicked.connect(self._make_segment)
         ui.peakButton.clicked.connect(self._mark_peak)
-        ui.scoreTableView.clicked.connect(self._jump)
+        for signal in (ui.scoreTableView.clicked, ui.scoreTableView.activated):  # by the mouse, and by Enter
+            signal.connect(self._jump)
 
     def show(self, scene: ResultScene | None) -> None:
         """Shows the result of a scene; nothing where there is none."""
@@ -51,10 +52,10 @@ class ResultView:
         except ResultError as error:
             problem = str(error)
         has_map = result is not None and map_of(scene) is not None
-        self._show_words(result, problem)
+        self._show_words(result, problem or _("There is no result yet."))
         self._show_classes(result)
         self._show_findings(result, has_map)
-        self._ui.mapKindLabel.text = _name_of_map(result, scene) if has_map else ""
+        self._ui.mapKindLabel.text = scene.map_name if has_map else ""
         self._show_slices(scene.node("scoreTable") if result is not None else None)
         for widget in (self._ui.thresholdSlider, self._ui.opacitySlider, self._ui.renderingCheckBox):
             widget.enabled = has_map
@@ -65,11 +66,13 @@ class ResultView:
         for label in (self._ui.findingLabel, self._ui.sliceLabel, self._ui.displayLabel):
             _tell(label, "")
 
-    def _show_words(self, result: AnomalyResult | None, problem: str) -> None:
-        ui = self._ui
-        said = Description("", problem or _("There is no result yet.")) if result is None else describe(result)
-        _tell(ui.noticeLabel, said.notice)
-        ui.resultLabel.text = said.text
+    def _show_words(self, result: AnomalyResult | None, instead: str) -> None:
+        ui, notice, text = self._ui, "", instead
+        if result is not None:
+            said = self._scene.describe()
+            notice, text = said.notice, "\n".join(filter(None, [_origin(result, self._scene), said.text]))
+        _tell(ui.noticeLabel, notice)
+        ui.resultLabel.text = text
         has_score = result is not None and result.anomaly_score is not None
         for widget in (ui.scoreTitleLabel, ui.scoreLabel, ui.pValueTitleLabel, ui.pValueLabel):
             widget.visible = has_score
@@ -82,10 +85,10 @@ class ResultView:
             ui.pValueLabel.text = _("withheld") if result.is_stranger else _("not compared with healthy images")
 
     def _show_classes(self, result: AnomalyResult | None) -> None:
-        table, classes = self._ui.classTable, result.classes if result is not None else ()
+        table, classes = self._ui.classTable, result.ranked_classes if result is not None else ()
         table.visible = bool(classes)
         table.setRowCount(len(classes))
-        for row, item in enumerate(sorted(classes, key=lambda item: -item.probability)):
+        for row, item in enumerate(classes):
             table.setItem(row, 0, qt.QTableWidgetItem(item.name))
             table.setItem(row, 1, qt.QTableWidgetItem(percent(item.probability)))
 
@@ -99,8 +102,10 @@ class ResultView:
         view.setMRMLTableNode(table_node)
         for widget in (view, self._ui.nextSliceButton, self._ui.plotButton):
             widget.visible = table_node is not None
-        for column in range(_NUM_COLUMNS, view.model().columnCount()):
-            view.setColumnHidden(column, True)
+        count = view.model().columnCount()
+        for column in range(count):
+            view.setColumnHidden(column, column >= count - _NUM_HIDDEN_COLUMNS)
+        view.resizeColumnsToContents()
 
     def _next_finding(self, checked: bool = False) -> None:
         try:
@@ -109,20 +114,12 @@ class ResultView:
             _tell(self._ui.findingLabel, str(error))
             return
         if finding is not None:
-            findings = self._scene.result.findings
-            number = [other.label for other in findings].index(finding.label) + 1
-            sentence = _(
-                "Finding {number} of {count}: {deviation:.1f} standard deviations from healthy images. "
-                "So much, somewhere in the image, is seen in {share} of healthy images."
-            )
-            share = percent(finding.p_value)
-            words = sentence.format(number=number, count=len(findings), deviation=finding.deviation, share=share)
-            _tell(self._ui.findingLabel, words)
+            _tell(self._ui.findingLabel, self._scene.describe_finding(finding))
 
     def _next_slice(self, checked: bool = False) -> None:
         row, problem = None, _("No slice stands out.")
         try:
-            row = self._scene.next_anomalous_slice()
+            row = self._scene.next_high_slice()
         except VolumeError as error:
             problem = str(error)
         _tell(self._ui.sliceLabel, problem if row is None else "")
@@ -140,7 +137,8 @@ class ResultView:
 
     def _make_segment(self, checked: bool = False) -> None:
         try:
-            sentence = _("The segment has {count} voxels.").format(count=f"{self._scene.make_segment():,}")
+            size = size_in_words(self._scene.make_segment(), self._scene.voxel_ml)
+            sentence = _("The segment has {size}.").format(size=size)
         except VolumeError as error:
             sentence = str(error)
         _tell(self._ui.displayLabel, sentence)
@@ -154,13 +152,12 @@ class ResultView:
         _tell(self._ui.displayLabel, sentence)
 
 
-def _name_of_map(result: AnomalyResult, scene: ResultScene) -> str:
-    """What the numbers of the map are."""
-    if scene.shows_deviation:
-        return _("Standard deviations from healthy images")
-    if result.classes:
-        return _("Weight for the decision")
-    return _("Departure from the healthy redrawing, 0 to 1")
+def _origin(result: AnomalyResult, scene: ResultScene) -> str:
+    """What the result is of, and what made it: by now, another volume or bundle may be chosen."""
+    bundle = f"{result.bundle.name} {result.bundle.version}"
+    if scene.volume is None:
+        return _("Of a volume that is no longer in the scene, by {bundle}.").format(bundle=bundle)
+    return _("Of {volume}, by {bundle}.").format(volume=scene.volume.GetName(), bundle=bundle)
 
 
 def _tell(label: qt.QLabel, sentence: str) -> None:

@@ -108,6 +108,12 @@ class Run:
         self.close()
         self._on_news()
 
+    def forget(self) -> None:
+        """Ends the run, if there is one, and says nothing of it any more."""
+        self.close()
+        self._problem, self._process = "", None
+        self._on_news()
+
     def close(self) -> None:
         """Ends the run, if there is one, and tells nobody."""
         self._timer.stop()
