@@ -229,6 +229,13 @@ def test_pictures_are_scored_by_contrast_together(
     assert seen == [3]
 
 
+@pytest.mark.parametrize("name", ["sagan_anomaly_detection", "reconstruction_anomaly_detection"])
+def test_an_evaluation_leaves_out_all_that_the_bundle_knows(name: str) -> None:
+    listed = read(find_bundle(name), "evaluate")["datalist"]
+    assert "'/trained_on.txt'" in listed
+    assert "'/calibrated_with.txt'" in listed
+
+
 def test_an_unknown_config(tiny_bundle: Path) -> None:
     with pytest.raises(UserError, match=r"training\.json: the bundle has no such config"):
         run_bundle(tiny_bundle, "training")
