@@ -9,7 +9,7 @@ from monai_sagan.networks.pixel_statistics import PixelStatistics
 from monai_sagan.networks.placing import to_device
 from monai_sagan.networks.published import published_generator_size
 from monai_sagan.networks.reconstruction import make_reconstruction_network
-from monai_sagan.networks.sagan import SAGANCritic, SAGANGenerator
+from monai_sagan.networks.sagan import SAGANCritic, SAGANGenerator, check_image_size
 
 __all__ = [
     "ContrastNetwork",
@@ -19,6 +19,7 @@ __all__ = [
     "PixelStatistics",
     "SAGANCritic",
     "SAGANGenerator",
+    "check_image_size",
     "make_backbone",
     "make_reconstruction_network",
     "published_generator_size",

@@ -16,10 +16,34 @@ from monai_sagan.networks.blocks import AttentionGate, FusingBlock, ResidualBloc
 from monai_sagan.networks.patch_grid import join_patches, patch_codes, split_patches
 from monai_sagan.networks.published import load_published_critic, load_published_generator
 
-__all__ = ["SAGANCritic", "SAGANGenerator"]
+__all__ = ["SAGANCritic", "SAGANGenerator", "check_image_size"]
 
 # Three down-samplings by two, so that a patch is a whole number of bottleneck pixels.
 _DOWN_SAMPLING = 8
+
+
+def check_image_size(sides: Sequence[int], patch_grid: Sequence[int] | int) -> None:
+    """Makes sure that a generator can restore images of a size.
+
+    Args:
+        sides: of the images, rows first.
+        patch_grid: patches along each side, or along all.
+
+    Raises:
+        SettingError: if not; the message says which sizes it can.
+    """
+    grid = ensure_tuple_rep(patch_grid, len(sides)) if isinstance(patch_grid, int) else tuple(patch_grid)
+    steps = [_DOWN_SAMPLING * n for n in grid]
+    if any(side % step or side < step for side, step in zip(sides, steps)):
+        raise SettingError(
+            f"Images of size {_times(sides)} do not fit a grid of {_times(grid)} patches: sides must "
+            f"be multiples of {', '.join(map(str, steps))}."
+        )
+    if all(side == step for side, step in zip(sides, steps)):
+        raise SettingError(
+            f"Images of size {_times(sides)} leave one pixel of each patch in the bottleneck, which instance "
+            "normalisation turns to zero: at least one side must be twice as large."
+        )
 
 
 class _PatchCoding(nn.Module):
@@ -165,20 +189,11 @@ class SAGANGenerator(nn.Module):
 
     @torch.jit.unused
     def _check_size(self, image: torch.Tensor) -> None:
-        steps = [_DOWN_SAMPLING * n for n in self.patch_grid]
-        sides = list(image.shape[2:])
-        if len(sides) != len(steps):
-            raise SettingError(f"The network takes images (B, C, {len(steps)} spatial axes), not {tuple(image.shape)}.")
-        if any(side % step or side < step for side, step in zip(sides, steps)):
+        if image.dim() - 2 != len(self.patch_grid):
             raise SettingError(
-                f"Images of size {_times(sides)} do not fit a grid of {_times(self.patch_grid)} patches: sides must "
-                f"be multiples of {', '.join(map(str, steps))}."
+                f"The network takes images (B, C, {len(self.patch_grid)} spatial axes), not {tuple(image.shape)}."
             )
-        if all(side == step for side, step in zip(sides, steps)):
-            raise SettingError(
-                f"Images of size {_times(sides)} leave one pixel of each patch in the bottleneck, which instance "
-                "normalisation turns to zero: at least one side must be twice as large."
-            )
+        check_image_size(image.shape[2:], self.patch_grid)
 
     def load_published_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
         """Loads generator weights as the paper's authors published them.

@@ -138,6 +138,10 @@ class TestSettings:
             "output_ext .png: maps cannot be written so; choose one of .nii.gz, .nii, .nrrd, .mha."
         )
 
+    def test_a_size_is_refused_before_images_are_read(self, train: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("monai_sagan.data.HealthyUnlabeledDataset.__init__", None)
+        assert "Images of size 40x40 do not fit a grid of 2x2 patches" in train("image_size=[40,40]").sentence
+
     def test_an_empty_argument(self, tiny_bundle: Path, output: Path, run: Callable) -> None:
         outcome = run("predict", tiny_bundle, "", "--output", output)
         assert outcome.sentence == "one of the arguments is empty; is it a variable that was not set?"
