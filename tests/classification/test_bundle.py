@@ -183,7 +183,7 @@ class TestPredict:
         assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["00_anomaly.json", "results.csv"]
         assert json.loads((tmp_path / "out" / "00_anomaly.json").read_text())["peak"] is None
 
-    @pytest.mark.parametrize("asked", [{"save_restored": True}, {"slice_direction": "axial"}, {"map_threshold": 0.5}])
+    @pytest.mark.parametrize("asked", [{"save_restored": True}, {"slice_direction": "axial"}, {"save_dicom": True}])
     def test_what_it_does_not_give_is_said(
         self, asked: dict[str, Any], trained: Path, pictures: Path, tmp_path: Path
     ) -> None:
