@@ -336,6 +336,12 @@ def _decimals(values: np.ndarray) -> list[DSfloat]:
     return [DSfloat(float(value), auto_format=True) for value in values]
 
 
+@pytest.fixture(autouse=True)
+def the_same_random_numbers() -> None:
+    """Whichever tests ran before: no test depends on luck."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture
 def pretended_cuda(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """CUDA's streams and recordings without a GPU: what is recorded runs as it is, and replaying it does nothing.
