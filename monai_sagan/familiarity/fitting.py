@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,8 @@ class FamiliarityFitting:
         Raises:
             OSError: if the file cannot be written.
         """
-        facts = [facts for seen in from_all(self.recorder.seen) for facts in seen]  # each process read a share
+        seen = [astuple(facts) for facts in self.recorder.seen]  # of this process's share
+        facts = [ImageFacts(*told) for share in from_all(seen) for told in share]
         first_alone(lambda: self._run(facts))
 
     def _run(self, facts: Sequence[ImageFacts]) -> None:

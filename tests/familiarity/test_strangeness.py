@@ -21,7 +21,6 @@ from monai_sagan.familiarity import (
     FactsRecorderd,
     Familiarity,
     FamiliarityFitting,
-    ImageFacts,
     KnownFacts,
     Likeness,
     Strangenessd,
@@ -60,7 +59,7 @@ def test_training_writes_what_it_was_trained_on(trained: Path) -> None:
 def test_facts_are_of_the_images_of_all_processes(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    others = [ImageFacts(True, "MR", 20)]
+    others = [(True, "MR", 20)]
     monkeypatch.setattr("monai_sagan.familiarity.fitting.from_all", lambda seen: [seen, others])
     recorder = FactsRecorderd("image")
     recorder({"image": torch.zeros(1, 40, 40)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
 
@@ -15,6 +16,7 @@ from monai_sagan.errors import UserError
 from monai_sagan.processes import (
     alone,
     first_alone,
+    from_all,
     is_first,
     is_of_lost_process,
     join,
@@ -82,6 +84,21 @@ def test_what_the_first_process_found_is_known_to_all(
         monkeypatch.setattr(processes, "_turns", iter(range(2)))
         assert [first_alone(lambda name=name: worked.append(name) or [name]) for name in "ab"] == [["a"], ["b"]]
     assert worked == ["a", "b"]
+
+
+def test_what_each_process_has_is_known_to_all(
+    become: Callable[[int, int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = [{"random": torch.arange(3) + rank, "facts": [(True, None, rank)]} for rank in range(2)]
+    for rank in (0, 1):
+        become(rank, 2)
+        monkeypatch.setattr(processes, "_turns", iter([rank]))
+        saved = io.BytesIO()
+        torch.save(told[1 - rank], saved)
+        processes.shared_store().set(f"turn {rank} of {1 - rank}", saved.getvalue())  # the other one was faster
+        found = from_all(told[rank])
+        assert [it["facts"] for it in found] == [it["facts"] for it in told]
+        assert all(torch.equal(it["random"], other["random"]) for it, other in zip(found, told))
 
 
 def test_a_sentence_is_said_once_and_another_one_too(become: Callable[[int, int], None]) -> None:
