@@ -296,9 +296,8 @@ def run_bundle(root: Path, config: str, **overrides: Any) -> ConfigWorkflow:
                 f"{config}: the bundle {root.name} has no configs/{paths[1].name}, with which several processes could "
                 "do it; start it without torchrun."
             )
-    for path in (*paths, root / _METADATA):
-        _read_config(path)
-    if "run" not in _read_config(paths[0]):
+    entries, *_ = [_read_config(path) for path in (*paths, root / _METADATA)]  # MONAI does not say which is damaged
+    if "run" not in entries:
         raise UserError(f"{paths[0]}: this config does not say what to run; get the bundle again, or mend it.")
     with working_directory(root), _quiet():
         workflow = ConfigWorkflow(
