@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import logging
-import os
-import signal
-import sys
-import warnings
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
 from monai_sagan import __version__
-from monai_sagan.console import ProgressChoice, ProgressOption, fail, show_error
-from monai_sagan.errors import UserError, causes_of, explain
-from monai_sagan.memory import keep_freed_memory
+from monai_sagan.console import ProgressChoice, ProgressOption, fail
+from monai_sagan.errors import UserError
 from monai_sagan.prepare.commands import prepare_app
-from monai_sagan.processes import is_first, is_of_lost_process, say_once
+from monai_sagan.processes import is_first
+from monai_sagan.running import run_command
 from monai_sagan.startup import quick_imports
 from monai_sagan.tables import show_classification, show_comparison, show_detection
 
@@ -384,53 +378,4 @@ def _parse_settings(settings: list[str]) -> dict[str, Any]:
 
 def main() -> None:
     """Runs the command; a user's mistake ends it with one sentence and exit code 1."""
-    signal.signal(signal.SIGTERM, _end)
-    keep_freed_memory()
-    if not os.environ.get("MONAI_SAGAN_DEBUG"):
-        warnings.filterwarnings("ignore")  # they speak to developers, as log messages do
-        logging.disable(logging.WARNING)
-    try:
-        if "" in sys.argv:
-            raise UserError("one of the arguments is empty; is it a variable that was not set?")
-        app()
-    except Exception as error:
-        if _was_interrupted(error):
-            sys.exit(130)
-        message = _sentence(error)
-        if message is None or os.environ.get("MONAI_SAGAN_DEBUG"):
-            raise
-        say_once(message, lambda: _show(message))
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
-
-
-def _was_interrupted(error: BaseException | None) -> bool:
-    """Whether Ctrl-C is behind an error, as it can be behind that of an import."""
-    while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__cause__ or error.__context__
-    return error is not None
-
-
-def _end(number: int, frame: object) -> NoReturn:
-    """Ends a run that is told to: what was being written is taken away, and a terminal gets its cursor back."""
-    sys.exit(128 + number)
-
-
-def _show(message: str) -> None:
-    if _wants_json(sys.argv):
-        print(json.dumps({"event": "error", "message": message}), flush=True)
-    show_error(message)
-
-
-def _sentence(error: BaseException) -> str | None:
-    """What to tell a user, or None for an error of this software, which needs its traceback."""
-    causes = causes_of(error)
-    if is_of_lost_process(causes[-1]):
-        return "another process ended, and this one with it; mend what it tells, and start again (train with --resume)."
-    is_known = any(isinstance(cause, (UserError, OSError)) for cause in causes)
-    return explain(error) if is_known else None
-
-
-def _wants_json(arguments: list[str]) -> bool:
-    return "--progress=json" in arguments or ("--progress", "json") in itertools.pairwise(arguments)
+    run_command(app)

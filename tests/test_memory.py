@@ -44,11 +44,11 @@ def test_other_systems_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_command_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    from monai_sagan import cli
+    from monai_sagan import cli, running
 
     kept: list[bool] = []
-    monkeypatch.setattr(cli, "keep_freed_memory", lambda: kept.append(True))
-    monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(running, "keep_freed_memory", lambda: kept.append(True))
+    monkeypatch.setattr(running.signal, "signal", lambda *_: None)
     monkeypatch.setattr(sys, "argv", ["monai-sagan", "--version"])
     with pytest.raises(SystemExit):
         cli.main()

@@ -1,0 +1,82 @@
+"""How a command runs and ends: what it tells a person or a program, and with which exit code."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable
+from typing import NoReturn
+
+from monai_sagan.console import show_error
+from monai_sagan.errors import UserError, causes_of, explain
+from monai_sagan.memory import keep_freed_memory
+from monai_sagan.processes import is_of_lost_process, say_once
+
+__all__ = ["run_command"]
+
+
+def run_command(command: Callable[[], object]) -> None:
+    """Runs a command on the arguments of this process.
+
+    A user's mistake ends the process with one sentence and exit code 1, an interruption with 130. An error of this
+    software keeps its traceback; with ``MONAI_SAGAN_DEBUG`` in the environment every error does.
+
+    Args:
+        command: reads the arguments and does what they ask for.
+    """
+    is_debugged = bool(os.environ.get("MONAI_SAGAN_DEBUG"))
+    signal.signal(signal.SIGTERM, _end)
+    keep_freed_memory()
+    if not is_debugged:
+        warnings.filterwarnings("ignore")  # they speak to developers, as log messages do
+        logging.disable(logging.WARNING)
+    try:
+        if "" in sys.argv:
+            raise UserError("one of the arguments is empty; is it a variable that was not set?")
+        command()
+    except Exception as error:
+        if _was_interrupted(error):
+            sys.exit(130)
+        message = _sentence(error)
+        if message is None or is_debugged:
+            raise
+        say_once(message, lambda: _show(message))
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    """Ends a run that is told to: what was being written is taken away, and a terminal gets its cursor back."""
+    sys.exit(128 + number)
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind an error, as it can be behind that of an import."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def _sentence(error: BaseException) -> str | None:
+    """What to tell a user, or None for an error of this software, which needs its traceback."""
+    causes = causes_of(error)
+    if is_of_lost_process(causes[-1]):
+        return "another process ended, and this one with it; mend what it tells, and start again (train with --resume)."
+    is_known = any(isinstance(cause, (UserError, OSError)) for cause in causes)
+    return explain(error) if is_known else None
+
+
+def _show(message: str) -> None:
+    if _wants_json(sys.argv):
+        print(json.dumps({"event": "error", "message": message}), flush=True)
+    show_error(message)
+
+
+def _wants_json(arguments: list[str]) -> bool:
+    return "--progress=json" in arguments or ("--progress", "json") in itertools.pairwise(arguments)
