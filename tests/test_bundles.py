@@ -217,13 +217,13 @@ def test_pictures_are_scored_by_contrast_together(
     a_picture: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
-    score = ContrastEnsemble.forward
+    judge = ContrastEnsemble.judge
 
-    def count(self: ContrastEnsemble, pictures: torch.Tensor) -> torch.Tensor:
+    def count(self: ContrastEnsemble, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         seen.append(len(pictures))
-        return score(self, pictures)
+        return judge(self, pictures)
 
-    monkeypatch.setattr(ContrastEnsemble, "forward", count)
+    monkeypatch.setattr(ContrastEnsemble, "judge", count)
     paths = [a_picture(f"{side}.png", size=(side, 40)) for side in (40, 50, 60)]
     workflows.predict("sagan_anomaly_detection", paths, tmp_path / "maps", device="cpu", progress="none")
     assert seen == [3]

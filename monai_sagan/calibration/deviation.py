@@ -26,11 +26,13 @@ _MOST_FINDINGS = np.iinfo(np.int16).max  # that have a number in the map of find
 class DeviationMapd(MapTransform):
     """Adds ``deviation_map``, ``findings_map``, ``findings`` and ``finding_threshold`` of a calibrated bundle.
 
-    The deviation map is the smoothed anomaly map in standard deviations from healthy images, pixel by pixel; 0 where it
-    is below their mean. A finding is a region of it that is higher than healthy images are anywhere. As in the test of
-    a highest value (Westfall and Young, "Resampling-Based Multiple Testing", 1993, section 2.5), at most the
-    calibration's share of healthy images has any. In an image with a lesion the same holds for places that are as they
-    are in healthy images; what the network changes elsewhere because of the lesion is no such place.
+    The deviation map says pixel by pixel how far the smoothed anomaly map, and what contrast says of each place where a
+    bundle scores by it, are above those of healthy images, in their standard deviations
+    (:meth:`~monai_sagan.calibration.PixelScale.deviations`); 0 where they are below the mean. A finding is a region of
+    it that is higher than healthy images are anywhere. As in the test of a highest value (Westfall and Young,
+    "Resampling-Based Multiple Testing", 1993, section 2.5), at most the calibration's share of healthy images has any.
+    In an image with a lesion the same holds for places that are as they are in healthy images; what the network changes
+    elsewhere because of the lesion is no such place.
 
     ``findings`` is a list, the most extraordinary one first, of dictionaries: ``label``, the finding's number in
     ``findings_map``; ``voxel`` where it is highest; ``deviation`` there; ``num_voxels``; ``p_value``, the share of
@@ -66,13 +68,14 @@ class DeviationMapd(MapTransform):
         d = dict(data)
         d["findings"] = d["finding_threshold"] = None
         calibration, is_volume = self.calibration, d["slice_axis"] is not None
-        if calibration is None or calibration.problem(self.weights_sha256, self.slice_direction, of_volumes=is_volume):
+        if calibration is None or calibration.problem(d, self.weights_sha256, self.slice_direction):
             return d
         scale = calibration.scale(of_volumes=is_volume)
         if scale is None:
             return d
         (key,) = self.key_iterator(d)
-        deviation = deviation_map(d[key], scale, self.image_size, d["slice_axis"])
+        grid = GridMaps(d[key], self.image_size, d["slice_axis"], d.get("contrast_map"))
+        deviation = deviation_map(grid, scale)
         d["deviation_map"] = convert_to_dst_type(deviation, d[key])[0]
         threshold = conformal_threshold(scale.peaks, calibration.rate)
         if threshold is not None:
@@ -82,25 +85,19 @@ class DeviationMapd(MapTransform):
         return d
 
 
-def deviation_map(
-    anomaly_map: torch.Tensor, scale: PixelScale, image_size: Sequence[int], slice_axis: int | None
-) -> torch.Tensor:
-    """An anomaly map in standard deviations from healthy images.
+def deviation_map(grid: GridMaps, scale: PixelScale) -> torch.Tensor:
+    """Maps of an image in standard deviations from healthy images, on the image's own grid.
 
     Args:
-        anomaly_map: (1, *spatial), x first; a MetaTensor where its geometry matters.
+        grid: the maps.
         scale: of such images.
-        image_size: of the network, rows and columns.
-        slice_axis: along which a volume is a stack of slices; None for a picture.
 
     Returns:
         (1, *spatial), at least 0, without metadata.
     """
-    deviation = torch.zeros(anomaly_map.shape, dtype=torch.float32)
-    grid = GridMaps(anomaly_map, image_size, slice_axis)
+    deviation = torch.zeros(grid.shape, dtype=torch.float32)
     for batch in grid.batches():
-        found = scale.deviations(grid.take(batch), grid.places[batch])
-        grid.put(deviation, batch, found.clamp_min(0))
+        grid.put(deviation, batch, scale.deviations(grid.take(batch), grid.places[batch]))
     return deviation
 
 

@@ -20,21 +20,33 @@ _AT_ONCE = 32
 
 
 class GridMaps:
-    """The anomaly map of a picture, or of each slice of a volume, on the network's grid and smoothed.
+    """The maps of a picture, or of each slice of a volume, on the network's grid.
+
+    These are the anomaly map, smoothed, and what contrast says of each place, where a bundle scores by it.
 
     Args:
         anomaly_map: (1, *spatial), x first; a MetaTensor where its geometry matters.
         image_size: of the network, rows and columns.
         slice_axis: along which a volume is a stack of slices; None for a picture.
+        contrast_map: (slices, M, *image_size) as :class:`~monai_sagan.transforms.ContrastScored` gives it; None where
+            there is none.
 
     Attributes:
+        shape: of the anomaly map.
         layout: how the slices lie in the volume; a picture counts as one of a single slice.
         shown: numbers of the slices that show more than background, in the order of the file.
         places: (N,) of each of these, its place along the body, from 0 to 1.
     """
 
-    def __init__(self, anomaly_map: torch.Tensor, image_size: Sequence[int], slice_axis: int | None) -> None:
+    def __init__(
+        self,
+        anomaly_map: torch.Tensor,
+        image_size: Sequence[int],
+        slice_axis: int | None,
+        contrast_map: torch.Tensor | None = None,
+    ) -> None:
         self.image_size = list(image_size)
+        self.shape = anomaly_map.shape
         self.volume = convert_to_tensor(anomaly_map, track_meta=False, dtype=torch.float32)
         if slice_axis is None:
             self.volume = self.volume[..., None]
@@ -42,6 +54,7 @@ class GridMaps:
         else:
             self.layout = SliceLayout.of(anomaly_map, slice_axis)
         slices = self.layout.view(self.volume)
+        self.contrast_map = slices.new_zeros(len(slices), 0, *self.image_size) if contrast_map is None else contrast_map
         self.shown = [number for number, image in enumerate(slices) if slice_axis is None or bool(image.any())]
         order = torch.tensor(self.shown, dtype=torch.float32)
         if self.layout.flips[0]:
@@ -62,10 +75,11 @@ class GridMaps:
             batch: places in ``shown``.
 
         Returns:
-            (N, rows, columns), as slices are seen.
+            (N, 1 + M, rows, columns), as slices are seen.
         """
-        slices = self.layout.view(self.volume)[[self.shown[place] for place in batch]]
-        return self._smooth(resize(self.layout.turn(slices).contiguous(), self.image_size))[:, 0]
+        numbers = [self.shown[place] for place in batch]
+        slices = self.layout.turn(self.layout.view(self.volume)[numbers]).contiguous()
+        return torch.cat([self._smooth(resize(slices, self.image_size)), self.contrast_map[numbers]], dim=1)
 
     def put(self, target: torch.Tensor, batch: Sequence[int], maps: torch.Tensor) -> None:
         """Brings maps on the network's grid to the image's own.

@@ -130,7 +130,7 @@ class _Collected:
         if case["slice_axis"] is not None:
             self.slice_scores.append(tuple(anatomical_slice_scores(case)))
         if len(image_size) == 2:
-            grid = GridMaps(case["anomaly_map"], image_size, case["slice_axis"])
+            grid = GridMaps(case["anomaly_map"], image_size, case["slice_axis"], case.get("contrast_map"))
             if grid.shown:
                 # Half the memory: all slices of all volumes are kept until the last one is seen.
                 maps = torch.cat([grid.take(batch).half() for batch in grid.batches()])

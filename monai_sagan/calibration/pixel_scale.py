@@ -23,7 +23,8 @@ class MapOfHealthy:
     """The maps of one healthy image.
 
     Args:
-        maps: (N, rows, columns) on the network's grid: one of a picture, one a slice of a volume.
+        maps: (N, M, rows, columns) on the network's grid, as many kinds as there are: of a picture once, of a volume
+            for each slice.
         places: (N,) of each, its place along the body, from 0 to 1.
     """
 
@@ -36,8 +37,8 @@ class PixelScale:
     """Mean and spread of healthy images' maps at each pixel of the network's grid.
 
     Args:
-        mean: (K, rows, columns), for each of K parts of the body; one for pictures.
-        spread: (K, rows, columns), above 0.
+        mean: (K, M, rows, columns), of M kinds of maps for each of K parts of the body; one for pictures.
+        spread: (K, M, rows, columns), above 0.
         peaks: of each healthy image, the highest deviation, by a scale that was made without it; sorted.
     """
 
@@ -48,15 +49,19 @@ class PixelScale:
     def deviations(self, maps: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
         """Maps in standard deviations from healthy.
 
+        Those of several kinds become one: a place that stands out in all of them stands out more than one that does so
+        in a single one, however much. It is the geometric mean of what each deviates, all counted from 1.
+
         Args:
-            maps: (N, rows, columns) on the network's grid.
+            maps: (N, M, rows, columns) on the network's grid.
             places: (N,) of each, its place along the body, from 0 to 1.
 
         Returns:
-            (N, rows, columns); negative where an image was changed less than healthy ones are on average.
+            (N, rows, columns); 0 where no kind is above the mean of healthy images.
         """
         part = _parts(places, len(self.mean))
-        return (maps - self.mean[part]) / self.spread[part]
+        deviations = (maps - self.mean[part]) / self.spread[part]
+        return deviations.clamp_min(0).log1p().mean(dim=1).expm1()
 
 
 def fit_pixel_scale(healthy: Sequence[MapOfHealthy], num_places: int = NUM_PLACES) -> PixelScale | None:
@@ -86,7 +91,7 @@ def fit_pixel_scale(healthy: Sequence[MapOfHealthy], num_places: int = NUM_PLACE
 
 
 def _sums(image: MapOfHealthy, num_places: int) -> torch.Tensor:
-    """Number, sum and sum of squares of an image's maps in each part of the body, (3, K, rows, columns)."""
+    """Number, sum and sum of squares of an image's maps in each part of the body, (3, K, M, rows, columns)."""
     size = image.maps.shape[1:]
     sums = torch.zeros(3, num_places, *size, dtype=torch.float64)
     maps, part = image.maps.double(), _parts(image.places, num_places)
@@ -96,15 +101,15 @@ def _sums(image: MapOfHealthy, num_places: int) -> torch.Tensor:
 
 
 def _mean_and_spread(sums: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(K, rows, columns) each; parts of the body with fewer than two maps take those of the nearest one with more."""
-    count = sums[0, :, 0, 0]
+    """(K, M, rows, columns) each; parts of the body with fewer than two images take those of the nearest with more."""
+    count = sums[0, :, 0, 0, 0]
     known = (count >= 2).nonzero()[:, 0]
     distances = (torch.arange(len(count))[:, None] - known).abs()
     number, total, squares = sums[:, known[distances.argmin(1)]]
     mean = total / number
     spread = ((squares / number - mean**2).clamp_min(0) * number / (number - 1)).sqrt()
     # Against a scale of nothing but zeros, which a network that changes nothing gives.
-    least = (_LEAST_SPREAD * spread.mean()).clamp_min(1e-6)
+    least = (_LEAST_SPREAD * spread.mean(dim=(0, 2, 3), keepdim=True)).clamp_min(1e-6)
     return mean.float(), (spread + least).float()
 
 

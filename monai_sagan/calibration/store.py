@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from monai_sagan.files import read_tensors, save_tensors, write_whole
 
 __all__ = ["Calibration", "read_calibration", "write_calibration"]
 
-_SCHEMA_VERSION = 2
+_SCHEMA_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -62,23 +62,29 @@ class Calibration:
         """What is ordinary in the maps of one of these kinds."""
         return self.volume_scale if of_volumes else self.image_scale
 
-    def problem(self, weights_sha256: str | None, slice_direction: str, *, of_volumes: bool) -> str:
+    def problem(self, case: Mapping[Hashable, Any], weights_sha256: str | None, slice_direction: str) -> str:
         """Why a case cannot be compared with these healthy images, in a sentence; empty if it can.
 
         Args:
+            case: with ``slice_axis``, and ``score_kind`` unless that is "residual".
             weights_sha256: of the bundle that the case was run with.
             slice_direction: along which volumes were taken apart.
-            of_volumes: whether the case is a volume.
         """
+        of_volumes, kind = case["slice_axis"] is not None, case.get("score_kind", "residual")
         if self.weights_sha256 != weights_sha256:
             return "The bundle was calibrated with other weights, so there is no p-value; calibrate it again."
         if not self.scores(of_volumes=of_volumes):
-            kind, other = ("volumes", "pictures") if of_volumes else ("pictures", "volumes")
-            return f"The bundle was calibrated with {other} alone, so {kind} have no p-value; calibrate it with some."
+            these, others = ("volumes", "pictures") if of_volumes else ("pictures", "volumes")
+            return f"The bundle was calibrated with {others} alone, so {these} have no p-value; calibrate it with some."
         if of_volumes and self.slice_direction != slice_direction:
             return (
                 f"The bundle was calibrated with volumes cut into slices by '{self.slice_direction}', so there is no "
                 "p-value for another direction."
+            )
+        if self.score_kind != kind:
+            return (
+                f"The bundle was calibrated with scores of another kind ({self.score_kind}, now {kind}), so there is "
+                "no p-value; calibrate it again."
             )
         return ""
 

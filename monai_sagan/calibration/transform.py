@@ -69,7 +69,7 @@ class CompareWithHealthyd(MapTransform):
         d["slice_p_values"] = []
         d["warnings"] = list(d.get("warnings", []))
         calibration, is_volume = self.calibration, d["slice_axis"] is not None
-        problem = "" if calibration is None else self._problem(calibration, d, is_volume)
+        problem = "" if calibration is None else calibration.problem(d, self.weights_sha256, self.slice_direction)
         comparable = None if problem else calibration
         d |= _strangeness(d, comparable, is_volume)
         if problem:
@@ -97,17 +97,6 @@ class CompareWithHealthyd(MapTransform):
             p_values = slice_p_values(anatomical_slice_scores(d, key), calibration.slice_scores)
             found["slice_p_values"] = p_values[::-1] if _runs_backwards(d, key) else p_values
         return found
-
-    def _problem(self, calibration: Calibration, d: Mapping[Hashable, Any], is_volume: bool) -> str:
-        """Why a case cannot be compared, in a sentence; empty if it can."""
-        problem = calibration.problem(self.weights_sha256, self.slice_direction, of_volumes=is_volume)
-        kind = d.get("score_kind", "residual")
-        if not problem and calibration.score_kind != kind:
-            return (
-                f"The bundle was calibrated with scores of another kind ({calibration.score_kind}, now {kind}), so "
-                "there is no p-value; calibrate it again."
-            )
-        return problem
 
 
 def _strangeness(d: Mapping[Hashable, Any], calibration: Calibration | None, is_volume: bool) -> dict[Hashable, Any]:

@@ -20,7 +20,7 @@ __all__ = ["StrangenessD", "StrangenessDict", "Strangenessd"]
 _DARKER_THAN_ALL = -2.0
 
 
-class Strangenessd(PictureScoring):
+class Strangenessd(PictureScoring[float]):
     """Adds ``strangeness`` and ``mismatches``.
 
     ``strangeness`` is how unlike the training images an image looks, larger for what is stranger

@@ -18,7 +18,7 @@ from monai_sagan.transforms.anomaly import volume_score
 from monai_sagan.transforms.contrast_ensemble import ContrastEnsemble, read_contrast
 from monai_sagan.transforms.foreground import has_foreground
 from monai_sagan.transforms.network_samples import NetworkSamples
-from monai_sagan.transforms.picture_batches import PictureScoring, is_picture
+from monai_sagan.transforms.picture_batches import PictureScoring
 from monai_sagan.transforms.resizing import resize
 from monai_sagan.transforms.slices import SliceLayout, check_slice_direction
 
@@ -28,12 +28,20 @@ __all__ = ["SCORES", "ContrastScoreD", "ContrastScoreDict", "ContrastScored", "c
 SCORES = ("residual", "contrast")
 
 
-class ContrastScored(PictureScoring):
+# Of a picture, with the map as in ContrastScored, (1, M, *image_size).
+_ScoreAndMap = tuple[float, torch.Tensor]
+
+
+class ContrastScored(PictureScoring[_ScoreAndMap]):
     """Replaces ``anomaly_score`` and ``slice_scores`` where a bundle scores by contrast, and says so in ``score_kind``.
 
     The score of a picture is that of a :class:`~monai_sagan.transforms.ContrastEnsemble`, in (0, 1). In a volume each
     slice that shows more than background has one, others 0; they are turned as
     :class:`~monai_sagan.transforms.SliceLayout` has it, and the volume's own is their :func:`volume_score`.
+
+    Adds ``contrast_map`` there, what the networks say of each place: (N, M, *image_size), logits, of a picture one, of
+    a volume one a slice, turned as slices are seen, and 0 of background. M is 1, or 0 where networks tell nothing of
+    places.
 
     Args:
         keys: key of the image, one.
@@ -86,37 +94,39 @@ class ContrastScored(PictureScoring):
         if self.ensemble is None:
             return d
         for key in self.key_iterator(d):
-            if is_picture(d[key]):
-                d["anomaly_score"] = self.take_score(d)
+            if (found := self.take_score(d)) is not None:
+                d["anomaly_score"], d["contrast_map"] = found
             else:
-                volume = convert_to_tensor(d[key], track_meta=False, dtype=torch.float32)
-                layout = SliceLayout.of(d[key], self.slice_direction)
-                d["slice_scores"] = self._score_slices(self.ensemble, volume, layout)
+                d["slice_scores"], d["contrast_map"] = self._score_slices(self.ensemble, d[key])
                 d["anomaly_score"] = volume_score(d["slice_scores"])
         return d
 
-    def score_pictures(self, pictures: Sequence[torch.Tensor]) -> list[float] | None:
-        """The scores of pictures (1, columns, rows) in [-1, 1]; None unless the bundle scores by contrast."""
+    def score_pictures(self, pictures: Sequence[torch.Tensor]) -> list[_ScoreAndMap] | None:
+        """Scores and maps of pictures (1, columns, rows) in [-1, 1]; None unless the bundle scores by contrast."""
         if self.ensemble is None:
             return None
-        return self._score(self.ensemble, torch.cat([self.samples(picture.to(self.device)) for picture in pictures]))
+        samples = torch.cat([self.samples(picture.to(self.device)) for picture in pictures])
+        found = [self._judge(self.ensemble, some) for some in samples.split(self.batch_size)]
+        return [each for scores, maps in found for each in zip(scores.tolist(), maps.split(1))]
 
-    def _score_slices(self, ensemble: ContrastEnsemble, volume: torch.Tensor, layout: SliceLayout) -> list[float]:
-        """The score of each slice of a volume (C, *spatial), 0 of background."""
-        count = len(layout.view(volume))
-        scores = torch.zeros(count)
+    def _score_slices(self, ensemble: ContrastEnsemble, image: torch.Tensor) -> tuple[list[float], torch.Tensor]:
+        """Scores and maps of the slices of a volume (C, *spatial), 0 of background."""
+        volume = convert_to_tensor(image, track_meta=False, dtype=torch.float32)
+        layout = SliceLayout.of(image, self.slice_direction)
+        count, size = len(layout.view(volume)), self.samples.image_size
+        scores, maps = torch.zeros(count), torch.zeros(count, ensemble.num_maps, *size)
         for start in range(0, count, self.batch_size):
             slices = layout.take(volume, start, min(start + self.batch_size, count))
             shown = has_foreground(slices, self.background).nonzero()[:, 0]
             if len(shown):
-                samples = resize(slices[shown].to(self.device), self.samples.image_size)
-                scores[start + shown] = torch.tensor(self._score(ensemble, samples))
-        return scores.tolist()
+                samples = resize(slices[shown].to(self.device), size)
+                scores[start + shown], maps[start + shown] = self._judge(ensemble, samples)
+        return scores.tolist(), maps
 
-    def _score(self, ensemble: ContrastEnsemble, samples: torch.Tensor) -> list[float]:
-        """The scores of pictures (N, C, *image_size)."""
+    def _judge(self, ensemble: ContrastEnsemble, samples: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         with torch.inference_mode():
-            return torch.cat([ensemble(some) for some in samples.split(self.batch_size)]).tolist()
+            scores, maps = ensemble.judge(samples)
+            return scores.cpu(), maps.cpu()
 
 
 def choose_score(bundle_root: str | Path, score: str = "auto") -> str:

@@ -12,6 +12,7 @@ from monai_sagan.errors import SettingError, UserError
 from monai_sagan.files import read_tensors
 from monai_sagan.networks import Forest
 from monai_sagan.transforms.image_features import image_features
+from monai_sagan.transforms.resizing import resize
 
 __all__ = ["ContrastEnsemble", "forest_features", "forest_log_odds", "network_logits", "read_contrast"]
 
@@ -61,12 +62,32 @@ class ContrastEnsemble(nn.Module):
         Returns:
             (B,) in (0, 1); the larger, the less the picture looks like the healthy ones.
         """
-        said = []
+        return self.judge(pictures)[0]
+
+    @property
+    def num_maps(self) -> int:
+        """1 if the networks tell of each place, 0 if they tell of a picture as a whole alone, or there are none."""
+        return int(bool(self.networks) and all(hasattr(network, "places") for network in self.networks))
+
+    def judge(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Scores pictures, and tells what the networks say of each place.
+
+        Args:
+            pictures: (B, 1, rows, columns) in [-1, 1].
+
+        Returns:
+            The scores (B,), as :meth:`forward` gives them, and maps (B, num_maps, rows, columns): the mean of the
+            networks' logits at each place.
+        """
+        said, maps = [], pictures[:, :0]
         if self.networks:
-            said.append(torch.stack([network_logits(network, pictures) for network in self.networks]).mean(dim=0))
+            places = torch.stack([network_places(network, pictures) for network in self.networks]).mean(dim=0)
+            said.append(_whole(places))
+            if self.num_maps:
+                maps = resize(places, pictures.shape[2:])
         if self.forest is not None:
             said.append(forest_log_odds(self.forest, forest_features(pictures)))
-        return self.combine(torch.stack(said, dim=1))
+        return self.combine(torch.stack(said, dim=1)), maps
 
     def combine(self, said: torch.Tensor) -> torch.Tensor:
         """The scores (B,) of pictures of which networks and forest said (B, number of the two)."""
@@ -75,7 +96,18 @@ class ContrastEnsemble(nn.Module):
 
 def network_logits(network: nn.Module, pictures: torch.Tensor) -> torch.Tensor:
     """What a network says of pictures (B, 1, rows, columns), as the mean over each and its mirror image, (B,)."""
-    return (network(pictures) + network(pictures.flip(3)))[:, 0] / 2
+    return _whole(network_places(network, pictures))
+
+
+def network_places(network: nn.Module, pictures: torch.Tensor) -> torch.Tensor:
+    """The same of each place, (B, 1, *places); a network without ``places`` has a single one, the whole picture."""
+    tell = getattr(network, "places", lambda images: network(images)[..., None, None])
+    return (tell(pictures) + tell(pictures.flip(3)).flip(3)) / 2
+
+
+def _whole(places: torch.Tensor) -> torch.Tensor:
+    """What is said of pictures, (B,), where it is known of their places (B, 1, *places)."""
+    return places.flatten(1).mean(dim=1)
 
 
 def forest_features(pictures: torch.Tensor) -> torch.Tensor:

@@ -1,10 +1,10 @@
-"""Numbers of pictures that are found for a whole batch at once."""
+"""What is found of pictures for a whole batch at once."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from monai.config import KeysCollection
@@ -14,8 +14,10 @@ __all__ = ["PictureScoring", "is_picture"]
 
 _PICTURE = 3  # axes, with the channels'
 
+Score = TypeVar("Score")
 
-class PictureScoring(MapTransform):
+
+class PictureScoring(MapTransform, Generic[Score]):
     """A transform that scores pictures, and can score those of a batch before it is called with one after another.
 
     Small pictures take a GPU, and a processor too, less time together than one by one.
@@ -29,7 +31,7 @@ class PictureScoring(MapTransform):
         self._waiting = f"{type(self).__name__} of the batch"
 
     @abstractmethod
-    def score_pictures(self, pictures: Sequence[torch.Tensor]) -> list[float] | None:
+    def score_pictures(self, pictures: Sequence[torch.Tensor]) -> list[Score] | None:
         """Scores pictures, each (C, columns, rows) of any size; None where pictures have no such score."""
 
     def score_batch(self, cases: Sequence[Mapping[Hashable, Any]]) -> list[dict[Hashable, Any]]:
@@ -49,7 +51,7 @@ class PictureScoring(MapTransform):
             case[self._waiting] = score
         return batch
 
-    def take_score(self, case: dict[Hashable, Any]) -> float | None:
+    def take_score(self, case: dict[Hashable, Any]) -> Score | None:
         """The score of a case with a picture, which no longer waits; None where it has none."""
         if self._waiting not in case:
             (case,) = self.score_batch([case])

@@ -256,7 +256,9 @@ class TestBroken:
         assert workflows.calibrate(bundle, healthy, progress="none").volume_scores == ()
 
     def test_maps_of_another_calibration(self, tmp_path: Path) -> None:
-        one, other = (PixelScale(torch.zeros(1, 2, 2), torch.full((1, 2, 2), spread), (1.0,)) for spread in (1.0, 2.0))
+        one, other = (
+            PixelScale(torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), spread), (1.0,)) for spread in (1.0, 2.0)
+        )
         write_calibration(tmp_path, Calibration("0", "axial", 0.05, (0.1,), image_scale=one))
         former = (tmp_path / CALIBRATION_MAPS).read_bytes()
         write_calibration(tmp_path, Calibration("0", "axial", 0.05, (0.1,), image_scale=other))
@@ -300,7 +302,7 @@ class TestBroken:
 class TestWords:
     def test_what_it_rests_on(self) -> None:
         numbers = tuple(number / 100 for number in range(20))
-        scale = PixelScale(torch.zeros(1, 2, 2), torch.ones(1, 2, 2), tuple(5 + number for number in numbers))
+        scale = PixelScale(torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2), tuple(5 + number for number in numbers))
         known = {"image_scores": numbers, "image_strangeness": numbers, "image_scale": scale}
         assert describe_calibration(Calibration("0", "acquisition", 0.05, **known)) == [
             "Calibrated with 20 healthy pictures: no p-value is below 0.048. Threshold 0.19: 4.8% of healthy pictures "

@@ -23,7 +23,7 @@ def healthy_maps(count: int, seed: int = 0) -> list[MapOfHealthy]:
     strength = torch.ones(32)
     strength[16:] = 10.0
     return [
-        MapOfHealthy((1 + 0.1 * torch.randn(1, *SIZE, generator=random)) * strength, torch.zeros(1))
+        MapOfHealthy((1 + 0.1 * torch.randn(1, 1, *SIZE, generator=random)) * strength, torch.zeros(1))
         for _ in range(count)
     ]
 
@@ -38,43 +38,60 @@ def scale() -> PixelScale:
 class TestScale:
     def test_it_is_that_of_each_pixel(self, scale: PixelScale) -> None:
         # Of 200 draws a mean is known to 7% of the spread, and a spread to 5%; four times that holds for 1024 pixels.
-        torch.testing.assert_close(scale.mean[0, :, :16], torch.ones(32, 16), rtol=0, atol=0.03)
-        torch.testing.assert_close(scale.mean[0, :, 16:], torch.full((32, 16), 10.0), rtol=0, atol=0.3)
+        torch.testing.assert_close(scale.mean[0, 0, :, :16], torch.ones(32, 16), rtol=0, atol=0.03)
+        torch.testing.assert_close(scale.mean[0, 0, :, 16:], torch.full((32, 16), 10.0), rtol=0, atol=0.3)
         mean_spread = (0.1 + 1.0) / 2
-        torch.testing.assert_close(scale.spread[0, :, 16:], torch.full((32, 16), 1 + mean_spread / 2), rtol=0.2, atol=0)
+        torch.testing.assert_close(
+            scale.spread[0, 0, :, 16:], torch.full((32, 16), 1 + mean_spread / 2), rtol=0.2, atol=0
+        )
 
     def test_a_change_counts_for_more_where_healthy_images_change_less(self, scale: PixelScale) -> None:
         change = torch.zeros(1, *SIZE)
         change[0, 5, 5] = change[0, 5, 25] = 1.0
-        found = scale.deviations(scale.mean + change, torch.zeros(1))
+        found = scale.deviations(scale.mean + change[None], torch.zeros(1))
         assert found[0, 5, 5] > 2 * found[0, 5, 25] > 0
 
     def test_each_part_of_a_body_has_its_own(self) -> None:
         places = torch.linspace(0, 1, 4)
         random = torch.Generator().manual_seed(0)
         volumes = [
-            MapOfHealthy(torch.rand(4, *SIZE, generator=random) + torch.arange(4.0)[:, None, None], places)
+            MapOfHealthy(torch.rand(4, 1, *SIZE, generator=random) + torch.arange(4.0)[:, None, None, None], places)
             for _ in range(40)
         ]
         scale = fit_pixel_scale(volumes, num_places=4)
         assert scale is not None
         # A mean of 40 even draws is known to 0.046.
-        torch.testing.assert_close(scale.mean.mean(dim=(1, 2)), torch.arange(4.0) + 0.5, rtol=0, atol=0.02)
+        torch.testing.assert_close(scale.mean.mean(dim=(1, 2, 3)), torch.arange(4.0) + 0.5, rtol=0, atol=0.02)
         # Parts that no slice fell into take the nearest one's.
         wide = fit_pixel_scale(volumes, num_places=7)
         assert wide is not None
         assert bool(wide.mean.isfinite().all())
         torch.testing.assert_close(wide.mean[1], wide.mean[0])
 
+    def test_what_stands_out_twice_counts_for_more(self) -> None:
+        """Two kinds of maps, the second a thousand times as large."""
+        random = torch.Generator().manual_seed(0)
+        sizes = torch.tensor([1.0, 1000.0])[:, None, None]
+        healthy = [MapOfHealthy(torch.randn(1, 2, *SIZE, generator=random) * sizes, torch.zeros(1)) for _ in range(50)]
+        scale = fit_pixel_scale(healthy, num_places=1)
+        assert scale is not None
+        wanted = torch.zeros(2, *SIZE)  # standard deviations of each kind
+        wanted[:, 3, 3], wanted[0, 3, 9], wanted[1, 9, 3], wanted[:, 9, 9] = 8.0, 15.0, 15.0, torch.tensor([2.0, -5.0])
+        found = scale.deviations(scale.mean + wanted * scale.spread, torch.zeros(1))[0]
+        torch.testing.assert_close(found[3, 3], torch.tensor(8.0))
+        torch.testing.assert_close(found[[3, 9], [9, 3]], torch.full((2,), 3.0))  # the root of 16 and 1, less 1
+        torch.testing.assert_close(found[9, 9], torch.tensor(3.0).sqrt() - 1)
+        assert found.count_nonzero() == 4
+
     def test_too_few(self) -> None:
         assert fit_pixel_scale(healthy_maps(2), num_places=1) is None
         assert fit_pixel_scale(healthy_maps(3), num_places=1) is not None
 
     def test_a_network_that_changes_nothing(self) -> None:
-        nothing = [MapOfHealthy(torch.zeros(1, *SIZE), torch.zeros(1))] * 5
+        nothing = [MapOfHealthy(torch.zeros(1, 1, *SIZE), torch.zeros(1))] * 5
         scale = fit_pixel_scale(nothing, num_places=1)
         assert scale is not None
-        assert scale.deviations(torch.zeros(1, *SIZE), torch.zeros(1)).abs().max() == 0
+        assert scale.deviations(torch.zeros(1, 1, *SIZE), torch.zeros(1)).abs().max() == 0
 
 
 class TestPromise:
@@ -141,7 +158,7 @@ class TestGrid:
         """Through the network's grid and back, of a picture of another shape, x first."""
         picture = torch.zeros(1, 90, 60)
         picture[0, 10:16, 40:46] = 30.0
-        found = deviation_map(picture, scale, SIZE, slice_axis=None)
+        found = deviation_map(GridMaps(picture, SIZE, None), scale)
         assert found.shape == picture.shape
         column, row = np.unravel_index(int(found.argmax()), found.shape[1:])
         # A pixel of the grid is about 3 by 2 pixels here.
@@ -160,8 +177,17 @@ class TestGrid:
         torch.testing.assert_close(grid.places, places if flip > 0 else 1 - places)
         ((first, *_),) = grid.batches()
         # Smoothing loses what would come from beyond the edge; the middle has it all.
-        torch.testing.assert_close(grid.take([first])[0, 12, 12], torch.tensor(1.0), rtol=1e-3, atol=0)
+        torch.testing.assert_close(grid.take([first])[0, 0, 12, 12], torch.tensor(1.0), rtol=1e-3, atol=0)
+
+    def test_what_contrast_says_goes_with_its_slice(self) -> None:
+        volume = torch.zeros(1, 24, 24, 6)
+        volume[..., [1, 2, 4]] = 1.0
+        contrast_map = torch.arange(6.0)[:, None, None, None].expand(6, 1, *SIZE)
+        grid = GridMaps(MetaTensor(volume), SIZE, 2, contrast_map)
+        taken = torch.cat([grid.take(batch) for batch in grid.batches()])
+        assert taken.shape == (3, 2, *SIZE)
+        assert taken[:, 1, 0, 0].tolist() == [1.0, 2.0, 4.0]
 
     def test_a_volume_without_anything(self, scale: PixelScale) -> None:
         volume = MetaTensor(torch.zeros(1, 24, 24, 6))
-        assert deviation_map(volume, scale, SIZE, slice_axis=2).abs().max() == 0
+        assert deviation_map(GridMaps(volume, SIZE, 2), scale).abs().max() == 0

@@ -83,6 +83,41 @@ class TestEnsemble:
             ContrastEnsemble([], None)
 
 
+class TestPlaces:
+    def test_maps_are_means_of_what_networks_say_of_each_place(self, ensemble: ContrastEnsemble) -> None:
+        pictures = some_pictures()
+        scores, maps = ensemble.judge(pictures)
+        both = [network.places(pictures) + network.places(pictures.flip(3)).flip(3) for network in ensemble.networks]
+        torch.testing.assert_close(maps, resize(sum(both) / 4, SIZE))
+        torch.testing.assert_close(scores, ensemble(pictures))
+
+    def test_a_place_that_sets_an_image_apart_is_found(self) -> None:
+        """A network that has learned that bright spots are of the unlabelled set."""
+        network = small_network().eval()
+        for module in network.features.modules():
+            if isinstance(module, torch.nn.Conv2d):
+                torch.nn.init.constant_(module.weight, 1 / module.weight[0].numel())
+        torch.nn.init.constant_(network.evidence.conv.weight, 1.0)
+        picture = torch.full((1, 1, *SIZE), -1.0)
+        picture[..., 4:8, 20:24] = 1.0
+        _, maps = ContrastEnsemble([network], None).judge(picture)
+        row, column = np.unravel_index(int(maps.argmax()), SIZE)
+        assert abs(row - 5.5) <= 4  # a place is four pixels wide
+        assert abs(column - 21.5) <= 4
+
+    def test_networks_that_tell_of_the_whole_alone(self) -> None:
+        class Whole(torch.nn.Module):
+            def forward(self, images: torch.Tensor) -> torch.Tensor:
+                return images[:, :, 0, 0]
+
+        pictures = some_pictures()
+        ensemble = ContrastEnsemble([Whole()], None)
+        scores, maps = ensemble.judge(pictures)
+        torch.testing.assert_close(scores, torch.sigmoid((pictures[:, 0, 0, 0] + pictures[:, 0, 0, -1]) / 2))
+        assert maps.shape == (4, 0, *SIZE)
+        assert ContrastEnsemble([], a_forest()).judge(pictures)[1].shape == (4, 0, *SIZE)
+
+
 class TestPictures:
     def test_the_score_of_a_picture(self, bundle: Path, ensemble: ContrastEnsemble) -> None:
         picture = some_pictures(1)
@@ -90,6 +125,7 @@ class TestPictures:
         assert result["anomaly_score"] == pytest.approx(float(ensemble(picture)[0]), abs=1e-5)
         assert result["score_kind"] == "contrast"
         assert result["slice_scores"] == []
+        torch.testing.assert_close(result["contrast_map"], ensemble.judge(picture)[1])
 
     def test_a_picture_of_another_size_is_resized(self, bundle: Path, ensemble: ContrastEnsemble) -> None:
         picture = resize(some_pictures(1), (50, 40))
@@ -112,7 +148,7 @@ class TestBatches:
         transform = ContrastScored("image", bundle, small_network, SIZE, batch_size=3)
         assert transform.ensemble is not None
         seen: list[int] = []
-        transform.ensemble.register_forward_hook(lambda module, inputs, outputs: seen.append(len(inputs[0])))
+        transform.ensemble.forest.register_forward_hook(lambda module, inputs, outputs: seen.append(len(inputs[0])))
         batch = transform.score_batch(cases)
         assert seen == [3, 1]
         pictures = [number for number, case in enumerate(cases) if isinstance(case.get("image"), torch.Tensor)][:4]
@@ -122,6 +158,7 @@ class TestBatches:
             expected = transform(cases[number])
             assert found.keys() == expected.keys()
             assert found["anomaly_score"] == pytest.approx(expected["anomaly_score"], abs=1e-5)
+            torch.testing.assert_close(found["contrast_map"], expected["contrast_map"])
         others = [number for number in range(len(cases)) if number not in pictures]
         assert [batch[number] for number in others] == [cases[number] for number in others]
 
@@ -147,6 +184,9 @@ class TestVolumes:
         expected = [0.0, *ensemble(some_pictures(7)).tolist(), 0.0]
         assert result["slice_scores"] == pytest.approx(expected, abs=1e-5)
         assert result["anomaly_score"] == pytest.approx(volume_score(expected), abs=1e-5)
+        assert result["contrast_map"].shape == (9, 1, *SIZE)
+        torch.testing.assert_close(result["contrast_map"][1:8], ensemble.judge(some_pictures(7))[1])
+        assert not result["contrast_map"][[0, 8]].any()
 
     def test_how_voxels_lie_in_the_file_does_not_matter(self, bundle: Path, volume: torch.Tensor) -> None:
         affine = torch.diag(torch.tensor([1.0, 1.0, 2.0, 1.0]))
@@ -155,6 +195,7 @@ class TestVolumes:
         result = scored(bundle, turned)
         assert result["slice_scores"][::-1] == pytest.approx(as_stored["slice_scores"], abs=1e-5)
         assert result["anomaly_score"] == pytest.approx(as_stored["anomaly_score"], abs=1e-5)
+        torch.testing.assert_close(result["contrast_map"].flip(0), as_stored["contrast_map"])
 
     def test_the_direction_of_slices(self, bundle: Path, volume: torch.Tensor) -> None:
         assert len(scored(bundle, volume, slice_direction=0)["slice_scores"]) == SIZE[1]
@@ -168,6 +209,7 @@ class TestChoice:
     def test_the_residual_is_left_alone(self, bundle: Path) -> None:
         result = scored(bundle, some_pictures(1)[0], score="residual")
         assert (result["anomaly_score"], result["score_kind"]) == (0.25, "residual")
+        assert "contrast_map" not in result
 
     def test_a_bundle_without_contrast(self, tmp_path: Path) -> None:
         result = scored(tmp_path, some_pictures(1)[0])
