@@ -18,6 +18,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # The stable version and the newest; slicer-core pins vtk, so each has its own environment.
 SLICER_CORES ?= 5.12.4.0 5.13.31053.0
 
+# Threads of torch that wait for each other make way for other programs, as in the command itself.
+export GOMP_SPINCOUNT ?= 3000
+
 .PHONY: demo test test-slicer test-viewer screenshots screenshots-slicer screenshots-viewer benchmark lint wheel clean
 
 demo: $(VENV)/.installed

@@ -16,6 +16,7 @@ from monai_sagan.console import show_error
 from monai_sagan.errors import UserError, causes_of, explain
 from monai_sagan.memory import keep_freed_memory
 from monai_sagan.processes import is_of_lost_process, say_once
+from monai_sagan.startup import let_waiting_threads_rest
 
 __all__ = ["run_command"]
 
@@ -32,6 +33,7 @@ def run_command(command: Callable[[], object]) -> None:
     is_debugged = bool(os.environ.get("MONAI_SAGAN_DEBUG"))
     signal.signal(signal.SIGTERM, _end)
     keep_freed_memory()
+    let_waiting_threads_rest()
     if not is_debugged:
         warnings.filterwarnings("ignore")  # they speak to developers, as log messages do
         logging.disable(logging.WARNING)

@@ -19,6 +19,7 @@ import result_files
 import run
 import same_quality
 import scaling
+import shared_cores
 import timing
 import torch
 import training
@@ -122,6 +123,14 @@ def test_freed_memory(tmp_path: Path) -> None:
     rows = written(tmp_path / "freed_memory_cpu.json")["rows"]
     assert len({row["what"] for row in rows}) == len(rows) == 5
     assert all(is_spread(row[key]) for row in rows for key in ("given_back", "kept", "ratio"))
+
+
+def test_shared_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shared_cores.run_once(1, rest=True, beside=True) > 0
+    monkeypatch.setattr(shared_cores, "run_once", lambda passes, rest, beside: 1.0 if rest else 2.0 + beside)
+    shared_cores.main(["--turns", "2", "--output", str(tmp_path)])
+    rows = json.loads((tmp_path / "shared_cores_cpu.json").read_text(encoding="utf-8"))["rows"]
+    assert [(row["what"], row["ratio"]["median"]) for row in rows] == [("alone", 2.0), ("beside another program", 3.0)]
 
 
 def test_scaling() -> None:

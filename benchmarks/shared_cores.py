@@ -1,0 +1,96 @@
+"""What it gains to let waiting threads rest (monai_sagan/startup.py), alone on the cores and beside another program.
+
+    python benchmarks/shared_cores.py
+
+starts a process of each kind in turn, which times passes of the shipped generator over 16 pictures of 64x64 pixels,
+alone and while a program of another session keeps one core busy. Writes benchmarks/results/shared_cores_cpu.json and
+prints the table in docs/results/speed.md.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from result_files import parse_arguments, write_result
+from timing import ratios, spread
+
+from monai_sagan.networks import SAGANGenerator
+
+__all__ = ["seconds_of_a_pass"]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs what the arguments say."""
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--passes", type=int, default=6, help="of a process, and one more that does not count")
+    arguments = parse_arguments(parser, argv, is_of_cpu=True)
+    rows = []
+    for beside in (False, True):
+        waiting, resting = [], []
+        for _ in range(arguments.turns):
+            waiting.append(run_once(arguments.passes, rest=False, beside=beside))
+            resting.append(run_once(arguments.passes, rest=True, beside=beside))
+        rows.append(
+            {
+                "what": "beside another program" if beside else "alone",
+                "waiting": spread(waiting),
+                "resting": spread(resting),
+                "ratio": spread(ratios(waiting, resting)),
+            }
+        )
+    write_result("shared_cores", arguments, {"rows": rows})
+    print(make_table(rows))
+
+
+def run_once(passes: int, *, rest: bool, beside: bool) -> float:
+    """What :func:`seconds_of_a_pass` gives in a process of its own, in which threads rest or wait."""
+    code = "from monai_sagan.startup import let_waiting_threads_rest; let_waiting_threads_rest(); " if rest else ""
+    code += f"from shared_cores import seconds_of_a_pass; print(seconds_of_a_pass({passes}))"
+    # Linux shares processors among sessions, and within a session among threads.
+    busy = [sys.executable, "-c", "while True: pass"]
+    neighbour = subprocess.Popen(busy, start_new_session=True) if beside else None  # noqa: S603
+    try:
+        here = Path(__file__).resolve().parent
+        finished = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=here)  # noqa: S603
+    finally:
+        if neighbour is not None:
+            neighbour.kill()
+            neighbour.wait()
+    return float(finished.stdout)
+
+
+def seconds_of_a_pass(passes: int) -> float:
+    """Times passes in this process; the median but for the first."""
+    torch.manual_seed(0)
+    network, pictures = SAGANGenerator(base_channels=8, num_res_blocks=2).eval(), torch.rand(16, 1, 64, 64)
+    seconds = []
+    with torch.inference_mode():
+        for _ in range(passes + 1):
+            begin = time.perf_counter()
+            network(pictures)
+            seconds.append(time.perf_counter() - begin)
+    return statistics.median(seconds[1:])
+
+
+def make_table(rows: list[dict]) -> str:
+    """Medians, and in brackets least and most, as Markdown."""
+    lines = ["| on two cores | waiting (s) | resting (s) | times as fast |", "| --- | --- | --- | --- |"]
+    for row in rows:
+        cells = [
+            f"{row[key]['median']:.3g} ({row[key]['least']:.3g} to {row[key]['most']:.3g})"
+            for key in ("waiting", "resting", "ratio")
+        ]
+        lines.append(f"| {' | '.join([row['what'], *cells])} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
