@@ -212,9 +212,11 @@ def load_evaluation_set(
 
     Args:
         dataset_dir: a folder in the Med-AD layout.
-        known: what :func:`~monai_sagan.data.write_trained_on` wrote of the images that the bundle was trained on,
-            selected by or calibrated with.
-        num_reference: number of those healthy images, the first ones of the training list.
+        known: what :func:`~monai_sagan.data.write_trained_on` wrote of the images that the bundle knows: first of those
+            that it was trained on, then of others, as those that it was calibrated with.
+        num_reference: number of those healthy images, the first ones of the training list that it was not trained on;
+            to the networks of a bundle those are more ordinary than any other. If it was trained on all, the first
+            ones.
 
     Returns:
         As :func:`load_test_set`, and the other images with ``"role": "reference"``; of what is left out, its ``path``
@@ -235,16 +237,17 @@ def load_evaluation_set(
         for case in listed
         if case["image"] not in kept
     ]
-    return cases + _references(cases, root, num_reference) + left_out
+    return cases + _references(cases, root, known[:1])[:num_reference] + left_out
 
 
-def _references(cases: list[dict[str, Any]], root: Path, num_reference: int) -> list[dict[str, Any]]:
+def _references(cases: list[dict[str, Any]], root: Path, trained_on: Sequence[str | Path]) -> list[dict[str, Any]]:
     if not any("mask" in case for case in cases):
         return []
     train = _section(read_data_json(root), root, "train")
-    names = _names(train, root, "train", "0")[:num_reference]
-    paths = _paths(root, names)
-    return [{"image": p, "name": name, "label": 0, "role": "reference"} for p, name in zip(paths, names)]
+    names = _names(train, root, "train", "0")
+    listed = zip(_paths(root, names), names)
+    healthy = [{"image": path, "name": name, "label": 0, "role": "reference"} for path, name in listed]
+    return leave_out_trained(trained_on, healthy) or healthy
 
 
 def list_labeled(dataset_dir: str | Path) -> list[dict[str, Any]]:

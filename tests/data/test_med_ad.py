@@ -259,6 +259,20 @@ class TestEvaluationSet:
         assert images_of(reference, root) == names("healthy", expected)
         assert all(case["role"] == "reference" and case["label"] == 0 for case in reference)
 
+    def test_they_are_none_that_it_was_trained_on(self, a_data_set: Write, tmp_path: Path) -> None:
+        """Unless there are no others; those that it was calibrated with do."""
+        root = a_data_set(a_layout(healthy=10), masks=("bad_0.png",))
+        for number, name in enumerate(names("healthy", 10)):
+            (root / "images" / name).write_bytes(bytes([number]))
+        healthy = [{"image": root / "images" / name} for name in names("healthy", 10)]
+        known = [tmp_path / "trained.txt", tmp_path / "calibrated.txt"]
+        write_trained_on(known[1], healthy[7:])
+        for seen, expected in ((7, [7, 8]), (10, [0, 1])):
+            write_trained_on(known[0], healthy[:seen])
+            cases = load_evaluation_set(root, known, num_reference=2)
+            found = [case["name"] for case in cases if case.get("role") == "reference"]
+            assert found == [names("healthy", 10)[number] for number in expected]
+
     def test_what_the_bundle_knows_is_left_out(self, a_data_set: Write, tmp_path: Path) -> None:
         """By content: a copy under another name is no test either."""
         root = a_data_set(a_layout())
