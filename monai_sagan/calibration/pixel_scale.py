@@ -49,8 +49,8 @@ class PixelScale:
     def deviations(self, maps: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
         """Maps in standard deviations from healthy.
 
-        Those of several kinds become one: a place that stands out in all of them stands out more than one that does so
-        in a single one, however much. It is the geometric mean of what each deviates, all counted from 1.
+        Those of several kinds become one, the harmonic mean of what each deviates, all counted from 1: a place stands
+        out as far as it does in all of them, and hardly at all where it does so in a single one, however much.
 
         Args:
             maps: (N, M, rows, columns) on the network's grid.
@@ -60,8 +60,8 @@ class PixelScale:
             (N, rows, columns); 0 where no kind is above the mean of healthy images.
         """
         part = _parts(places, len(self.mean))
-        deviations = (maps - self.mean[part]) / self.spread[part]
-        return deviations.clamp_min(0).log1p().mean(dim=1).expm1()
+        from_one = 1 + ((maps - self.mean[part]) / self.spread[part]).clamp_min(0)
+        return from_one.reciprocal().mean(dim=1).reciprocal() - 1
 
 
 def fit_pixel_scale(healthy: Sequence[MapOfHealthy], num_places: int = NUM_PLACES) -> PixelScale | None:

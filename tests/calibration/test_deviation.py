@@ -79,8 +79,8 @@ class TestScale:
         wanted[:, 3, 3], wanted[0, 3, 9], wanted[1, 9, 3], wanted[:, 9, 9] = 8.0, 15.0, 15.0, torch.tensor([2.0, -5.0])
         found = scale.deviations(scale.mean + wanted * scale.spread, torch.zeros(1))[0]
         torch.testing.assert_close(found[3, 3], torch.tensor(8.0))
-        torch.testing.assert_close(found[[3, 9], [9, 3]], torch.full((2,), 3.0))  # the root of 16 and 1, less 1
-        torch.testing.assert_close(found[9, 9], torch.tensor(3.0).sqrt() - 1)
+        torch.testing.assert_close(found[[3, 9], [9, 3]], torch.full((2,), 2 / (1 / 16 + 1) - 1))
+        torch.testing.assert_close(found[9, 9], torch.tensor(2 / (1 / 3 + 1) - 1))
         assert found.count_nonzero() == 4
 
     def test_too_few(self) -> None:
