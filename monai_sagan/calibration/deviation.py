@@ -21,6 +21,8 @@ from monai_sagan.calibration.store import read_calibration
 __all__ = ["DeviationMapD", "DeviationMapDict", "DeviationMapd"]
 
 _MOST_FINDINGS = np.iinfo(np.int16).max  # that have a number in the map of findings
+# How far from a lesion contrast sees it, as a share of a slice's side.
+_REACH = 0.15
 
 
 class DeviationMapd(MapTransform):
@@ -28,11 +30,13 @@ class DeviationMapd(MapTransform):
 
     The deviation map says pixel by pixel how far the smoothed anomaly map, and what contrast says of each place where a
     bundle scores by it, are above those of healthy images, in their standard deviations
-    (:meth:`~monai_sagan.calibration.PixelScale.deviations`); 0 where they are below the mean. A finding is a region of
-    it that is higher than healthy images are anywhere. As in the test of a highest value (Westfall and Young,
-    "Resampling-Based Multiple Testing", 1993, section 2.5), at most the calibration's share of healthy images has any.
-    In an image with a lesion the same holds for places that are as they are in healthy images; what the network changes
-    elsewhere because of the lesion is no such place.
+    (:meth:`~monai_sagan.calibration.PixelScale.deviations`); 0 where they are below the mean.
+
+    A finding is a region of it that is higher than healthy images are anywhere. As in the test of a highest value
+    (Westfall and Young, "Resampling-Based Multiple Testing", 1993, section 2.5), at most the calibration's share of
+    healthy images has any. In an image with a lesion the same holds for places that are as they are in healthy images;
+    what the network changes elsewhere because of the lesion is no such place. Contrast sees a lesion from some way off;
+    so places that are less than half as high as one near them count as its surroundings, and not as a finding.
 
     ``findings`` is a list, the most extraordinary one first, of dictionaries: ``label``, the finding's number in
     ``findings_map``; ``voxel`` where it is highest; ``deviation`` there; ``num_voxels``; ``p_value``, the share of
@@ -80,7 +84,8 @@ class DeviationMapd(MapTransform):
         threshold = conformal_threshold(scale.peaks, calibration.rate)
         if threshold is not None:
             d["finding_threshold"] = threshold
-            labels, d["findings"] = find_regions(deviation[0].numpy(), scale.peaks, threshold)
+            reach = _reach(deviation.shape[1:], d["slice_axis"]) if grid.contrast_map.shape[1] else None
+            labels, d["findings"] = find_regions(deviation[0].numpy(), scale.peaks, threshold, reach)
             d["findings_map"] = convert_to_dst_type(torch.from_numpy(labels)[None], d[key], dtype=torch.int16)[0]
         return d
 
@@ -102,7 +107,7 @@ def deviation_map(grid: GridMaps, scale: PixelScale) -> torch.Tensor:
 
 
 def find_regions(
-    deviation: np.ndarray, healthy_peaks: Sequence[float], threshold: float
+    deviation: np.ndarray, healthy_peaks: Sequence[float], threshold: float, reach: Sequence[int] | None = None
 ) -> tuple[np.ndarray, list[dict[str, Any]]]:
     """Regions that are higher than healthy images are anywhere.
 
@@ -110,11 +115,16 @@ def find_regions(
         deviation: (*spatial), in standard deviations.
         healthy_peaks: of each healthy image, the highest deviation.
         threshold: above which a place belongs to a region.
+        reach: how far along each axis a place is only the surroundings of one that is more than twice as high; None for
+            nowhere.
 
     Returns:
         (*spatial), 0 or the number of the finding, and the findings, as :class:`DeviationMapd` has them.
     """
-    regions, _ = ndimage.label(deviation > threshold, np.ones((3,) * deviation.ndim))
+    stands_out = deviation > threshold
+    if reach is not None:
+        stands_out = _without_surroundings(deviation, stands_out, reach)
+    regions, _ = _label(stands_out)
     boxes = ndimage.find_objects(regions)
     found = [_highest(deviation[box], regions[box] == number, box) for number, box in enumerate(boxes, start=1)]
     order = sorted(range(len(found)), key=lambda index: -found[index]["deviation"])[:_MOST_FINDINGS]
@@ -125,6 +135,25 @@ def find_regions(
         p_value = conformal_p_value(found[index]["deviation"], healthy_peaks)
         findings.append({"label": label, **found[index], "p_value": p_value})
     return renamed[regions], findings
+
+
+def _reach(shape: Sequence[int], slice_axis: int | None) -> list[int]:
+    return [0 if axis == slice_axis else round(_REACH * side) for axis, side in enumerate(shape)]
+
+
+def _label(places: np.ndarray) -> tuple[np.ndarray, int]:
+    return ndimage.label(places, np.ones((3,) * places.ndim))
+
+
+def _without_surroundings(deviation: np.ndarray, stands_out: np.ndarray, reach: Sequence[int]) -> np.ndarray:
+    """Those places that are half as high at least as any other within reach."""
+    kept = np.zeros_like(stands_out)
+    for box in ndimage.find_objects(_label(stands_out)[0]):
+        around = tuple(slice(max(0, side.start - far), side.stop + far) for side, far in zip(box, reach))
+        highest = ndimage.maximum_filter(deviation[around], [2 * far + 1 for far in reach])
+        inside = tuple(slice(side.start - wide.start, side.stop - wide.start) for side, wide in zip(box, around))
+        kept[box] |= stands_out[box] & (2 * deviation[box] >= highest[inside])
+    return kept
 
 
 def _highest(deviation: np.ndarray, region: np.ndarray, box: Sequence[slice]) -> dict[str, Any]:

@@ -127,6 +127,28 @@ class TestRegions:
         assert np.count_nonzero(labels) == 13
         assert labels.dtype == np.int16
 
+    def test_surroundings_of_a_finding_are_no_part_of_it(self) -> None:
+        deviation = np.zeros((40, 40))
+        deviation[5:16, 5:16], deviation[8:12, 8:12], deviation[9, 9] = 4.0, 9.0, 10.0
+        deviation[18:20, 8:12] = 4.5  # near it, and apart
+        deviation[30:33, 30:33] = 4.0  # far from it
+        labels, findings = find_regions(deviation, [1.0], 3.0, reach=[10, 10])
+        assert [(it["voxel"], it["num_voxels"]) for it in findings] == [([9, 9], 16), ([30, 30], 9)]
+        assert (labels[8:12, 8:12] == 1).all()
+        assert (labels[30:33, 30:33] == 2).all()
+        assert np.count_nonzero(labels) == 25
+        assert len(find_regions(deviation, [1.0], 3.0)[1]) == 3
+
+    def test_surroundings_are_in_the_slice(self) -> None:
+        deviation = np.zeros((1, 20, 20))
+        deviation[:, 3, 3] = 10.0
+        deviation = np.concatenate([deviation, deviation * 0.4])
+        assert [it["voxel"] for it in find_regions(deviation, [1.0], 3.0, reach=[0, 5, 5])[1]] == [[0, 3, 3]]
+        labels, _ = find_regions(deviation, [1.0], 3.0, reach=[0, 5, 5])
+        assert labels[:, 3, 3].tolist() == [1, 1]
+        labels, _ = find_regions(deviation, [1.0], 3.0, reach=[1, 5, 5])
+        assert labels[:, 3, 3].tolist() == [1, 0]
+
     def test_regions_within_regions(self) -> None:
         """Of noise in three dimensions: each voxel above the threshold is of one finding, of its own region."""
         deviation = np.random.default_rng(0).random((12, 16, 20))
