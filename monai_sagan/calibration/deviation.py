@@ -124,7 +124,7 @@ def find_regions(
     stands_out = deviation > threshold
     if reach is not None:
         stands_out = _without_surroundings(deviation, stands_out, reach)
-    regions, _ = _label(stands_out)
+    regions, _ = ndimage.label(stands_out, np.ones((3,) * deviation.ndim))
     boxes = ndimage.find_objects(regions)
     found = [_highest(deviation[box], regions[box] == number, box) for number, box in enumerate(boxes, start=1)]
     order = sorted(range(len(found)), key=lambda index: -found[index]["deviation"])[:_MOST_FINDINGS]
@@ -141,19 +141,11 @@ def _reach(shape: Sequence[int], slice_axis: int | None) -> list[int]:
     return [0 if axis == slice_axis else round(_REACH * side) for axis, side in enumerate(shape)]
 
 
-def _label(places: np.ndarray) -> tuple[np.ndarray, int]:
-    return ndimage.label(places, np.ones((3,) * places.ndim))
-
-
 def _without_surroundings(deviation: np.ndarray, stands_out: np.ndarray, reach: Sequence[int]) -> np.ndarray:
     """Those places that are half as high at least as any other within reach."""
-    kept = np.zeros_like(stands_out)
-    for box in ndimage.find_objects(_label(stands_out)[0]):
-        around = tuple(slice(max(0, side.start - far), side.stop + far) for side, far in zip(box, reach))
-        highest = ndimage.maximum_filter(deviation[around], [2 * far + 1 for far in reach])
-        inside = tuple(slice(side.start - wide.start, side.stop - wide.start) for side, wide in zip(box, around))
-        kept[box] |= stands_out[box] & (2 * deviation[box] >= highest[inside])
-    return kept
+    if not stands_out.any():
+        return stands_out
+    return stands_out & (2 * deviation >= ndimage.maximum_filter(deviation, [2 * far + 1 for far in reach]))
 
 
 def _highest(deviation: np.ndarray, region: np.ndarray, box: Sequence[slice]) -> dict[str, Any]:
