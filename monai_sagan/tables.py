@@ -23,7 +23,8 @@ def show_detection(metrics: Mapping[str, Any], title: str | None = None) -> None
         value = metrics[key]
         if value is not None:
             table.add_row(name, _with_interval(value))
-    for name, key in (("Pixel average precision", "pixel_average_precision"), ("Dice", "dice")):
+    pixels = (("Pixel average precision", "pixel_average_precision"), ("Dice", "dice"))
+    for name, key in (*pixels, ("Dice of the findings", "findings_dice")):
         if metrics[key] is not None:
             table.add_row(name, f"{metrics[key]:.3f}")
     if metrics["peak_inside_share"] is not None:

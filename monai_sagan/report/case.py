@@ -30,6 +30,7 @@ class EvaluatedCase:
         is_anomalous: whether the score lies above the calibrated threshold; None without one.
         is_stranger: whether it is something else than what the bundle was made for; None where that cannot be told.
         num_findings: how many regions stand out; None where that cannot be told.
+        findings: true where they are, (H, W), of a volume (N, H, W); None likewise.
 
     Raises:
         ValueError: if the label is neither 0 nor 1, the score or an array is not finite, arrays are not (H, W) of one
@@ -49,6 +50,7 @@ class EvaluatedCase:
     is_anomalous: bool | None = None
     is_stranger: bool | None = None
     num_findings: int | None = None
+    findings: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.label not in (0, 1):

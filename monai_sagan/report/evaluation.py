@@ -43,12 +43,12 @@ def evaluation_metrics(
         `bootstrap_resamples`, `pixel_average_precision` and `lesion_pixel_share`, which is what guessing would give
         (None where no lesion is outlined), `peak_inside_share` of the outlined cases, those whose map is highest inside
         the lesion (`value`, `low`, `high`, exact binomial; None likewise), `dice` and `pixel_threshold` (None also
-        where no threshold was given), `at_threshold`, what the calibrated threshold does here: `false_positive_rate` of
-        the healthy cases and `sensitivity` of the anomalous ones (each `value`, `low`, `high`, exact binomial; None
-        where there is no such case), itself None where the bundle is not calibrated; `with_findings` and `strangers`,
-        the shares of `healthy` and `anomalous` cases in which something stands out, and of those that are something
-        else than what the bundle was made for, in the same form; `map` and `score_kind`, as given; and `warnings`, a
-        list of sentences.
+        where no threshold was given), `findings_dice` of the outlined cases whose findings are known, `at_threshold`,
+        what the calibrated threshold does here: `false_positive_rate` of the healthy cases and `sensitivity` of the
+        anomalous ones (each `value`, `low`, `high`, exact binomial; None where there is no such case), itself None
+        where the bundle is not calibrated; `with_findings` and `strangers`, the shares of `healthy` and `anomalous`
+        cases in which something stands out, and of those that are something else than what the bundle was made for, in
+        the same form; `map` and `score_kind`, as given; and `warnings`, a list of sentences.
 
     Raises:
         ValueError: if there is no case, or the threshold is not finite.
@@ -72,6 +72,7 @@ def evaluation_metrics(
         "peak_inside_share": None,
         "dice": None,
         "pixel_threshold": None,
+        "findings_dice": None,
         "at_threshold": _at_threshold(cases),
         "with_findings": _shares(
             cases, [None if case.num_findings is None else case.num_findings > 0 for case in cases]
@@ -111,6 +112,7 @@ def evaluation_metrics(
         if pixel_threshold is not None:
             metrics["dice"] = dice(maps, masks, pixel_threshold)
             metrics["pixel_threshold"] = float(pixel_threshold)
+        metrics["findings_dice"] = _findings_dice(measured)
         if num_outlined < num_anomalous:
             metrics["warnings"].append(
                 f"{num_anomalous - num_outlined} of {num_anomalous} anomalous cases have no lesion mask and are left "
@@ -123,6 +125,15 @@ def _peak_inside_share(cases: Sequence[EvaluatedCase]) -> dict[str, float]:
     """Of the cases with a lesion, the share whose map is highest inside it."""
     marks = [bool(np.asarray(case.measured_mask).flat[case.measured_map.argmax()]) for case in cases if case.has_lesion]
     return binomial_rate(sum(marks), len(marks), CONFIDENCE).as_dict()
+
+
+def _findings_dice(cases: Sequence[EvaluatedCase]) -> float | None:
+    """How well findings cover the lesion, over the cases with one that were judged; None if there are none."""
+    told = [(case.findings, case.measured_mask) for case in cases if case.has_lesion and case.findings is not None]
+    if not told:
+        return None
+    findings, masks = zip(*told)
+    return dice(findings, masks, 0.5)
 
 
 def _at_threshold(cases: Sequence[EvaluatedCase]) -> dict[str, Any] | None:

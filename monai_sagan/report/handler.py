@@ -133,6 +133,7 @@ def _evaluated(case: dict[str, Any]) -> EvaluatedCase:
         is_anomalous=case.get("is_anomalous"),
         is_stranger=case.get("is_stranger"),
         num_findings=None if case.get("findings") is None else len(case["findings"]),
+        findings=_findings(case),
     )
 
 
@@ -143,6 +144,14 @@ def _deviation(case: dict[str, Any]) -> dict[str, np.ndarray | None]:
     stack = _slices(case, "deviation_map")
     is_volume = case["slice_axis"] is not None
     return {"anomaly_map": stack[_highest(case)], "stack_map": stack if is_volume else None}
+
+
+def _findings(case: dict[str, Any]) -> np.ndarray | None:
+    """Where a case's findings are, of a picture (H, W), of a volume (N, H, W); None where that is not known."""
+    if "findings_map" not in case:
+        return None
+    stack = _slices(case | {"findings_map": case["findings_map"] > 0}, "findings_map") >= 0.5
+    return stack if case["slice_axis"] is not None else stack[0]
 
 
 def _highest(case: dict[str, Any]) -> int:

@@ -122,6 +122,35 @@ def test_the_deviation_from_healthy_images_is_shown_and_measured(tmp_path):
     assert (tmp_path / "scores.csv").read_text("utf-8").splitlines()[2] == "a1.png,1,0.5,,,False,1"
 
 
+def test_how_well_findings_cover_lesions(tmp_path):
+    """Over the cases whose findings are known: those of one that was not judged are not."""
+    found = torch.zeros(1, 24, 20, dtype=torch.int16)
+    found[:, -3:, -4:-2], found[:, -3:, -2:] = 1, 2  # the lesion, and as much beside it
+    cases = [
+        a_calibrated_case("h1", 0, findings_map=torch.zeros_like(found)),
+        a_calibrated_case("a1", 1, findings_map=found),
+        a_calibrated_case("a2", 1, findings_map=torch.zeros_like(found)),
+        a_calibrated_case("a3", 1, findings=None, is_stranger=True),
+    ]
+    _, metrics = report_on(cases, tmp_path / "judged")
+    assert metrics["findings_dice"] == pytest.approx((2 / 3 + 0) / 2)
+    assert "Dice of the findings" in (tmp_path / "judged" / "report.html").read_text("utf-8")
+    _, metrics = report_on([cases[0], cases[3]], tmp_path / "not")
+    assert metrics["findings_dice"] is None
+    assert "Dice of the findings" not in (tmp_path / "not" / "report.html").read_text("utf-8")
+
+
+def test_findings_of_a_volume_are_measured_in_all_slices(tmp_path):
+    case, _ = a_volume("a1", 1, 4)
+    lesion = torch.zeros(1, 24, 20, 9)
+    lesion[:, :4, :3, 3:6] = 1
+    found = lesion.clone().short()
+    found[..., 3] = 0
+    more = {"mask": lesion, "findings_map": found, "findings": [{"label": 1}]}
+    _, metrics = report_on([case | more, a_volume("h1", 0, 4)[0]], tmp_path)
+    assert metrics["findings_dice"] == pytest.approx(2 * 24 / (24 + 36))
+
+
 def test_one_case_without_it_and_the_maps_are_compared_as_they_are(tmp_path):
     for missing in (a_case("a2", 1), a_reference(torch.zeros(1, 24, 20))):
         _, metrics = report_on([a_calibrated_case("h1", 0), a_calibrated_case("a1", 1), missing], tmp_path)
