@@ -19,6 +19,8 @@ __all__ = ["find_images", "list_cases"]
 # Nobody misses the table of contents of a disc, DICOMDIR, and what was made of the images here.
 _NOT_WORTH_TELLING = ("Media Storage Directory Storage", OWN_RESULT)
 _RESULTS = ("_anomaly", "_deviation", "_findings", "_restored")  # how names of images end that predict wrote
+# Formats of images that are not read; whoever has such a file will miss it.
+_NOT_READ = (".gif", ".webp", ".jp2", ".heic", ".npy", ".img", ".mgh", ".mgz", ".mnc")
 _SHOWN = 10  # series that a message lists
 
 
@@ -128,6 +130,8 @@ def _search_folder(given: Path) -> _Found:
     known = {path for one in series for path in one.slices + one.images} | set(others)
     cases += [_file_case(path, given) for path in files if path not in known and (path in dicom or is_image(path))]
     warnings = _warnings(others)
+    if unread := _not_read(given, [path for path in files if path not in dicom]):
+        warnings[given] = f"{warnings[given]} {unread}" if given in warnings else unread
     if not cases:
         nothing = f"{given}: this folder holds no image ({', '.join(IMAGE_SUFFIXES)})."
         raise UserError(" ".join(warnings.values()) or nothing)
@@ -152,6 +156,16 @@ def _warnings(others: dict[Path, str]) -> dict[Path, str]:
         if kind not in _NOT_WORTH_TELLING:
             kinds.setdefault(path.parent, []).append(kind)
     return {folder: _left_out(folder, held) for folder, held in kinds.items()}
+
+
+def _not_read(folder: Path, files: Sequence[Path]) -> str:
+    """A sentence about images of other formats; empty if there are none."""
+    endings = [path.suffix.lower() for path in files if path.suffix.lower() in _NOT_READ]
+    if not endings:
+        return ""
+    count = "1 file was" if len(endings) == 1 else f"{len(endings)} files were"
+    kinds = ", ".join(sorted(set(endings)))
+    return f"{folder}: {count} left out, since this format is not read ({kinds}); convert to PNG or NIfTI."
 
 
 def _left_out(folder: Path, kinds: Sequence[str]) -> str:

@@ -262,6 +262,32 @@ class TestWithoutImage:
         assert len(list_cases([folder])) == 1
 
 
+class TestOtherFormats:
+    def test_are_left_out_and_told(self, files: Callable[..., Path]) -> None:
+        folder = files("a.png", "b.GIF", "in/c.mgz", "in/d.gif", "notes.txt", ".hidden.gif")
+        case, warning = list_cases([folder])
+        assert case["name"] == "a"
+        assert warning == {
+            "path": str(folder),
+            "warning": f"{folder}: 3 files were left out, since this format is not read (.gif, .mgz); convert to PNG "
+            "or NIfTI.",
+        }
+
+    def test_nothing_else(self, files: Callable[..., Path]) -> None:
+        folder = files("a.gif")
+        assert refusal([folder]) == (
+            f"{folder}: 1 file was left out, since this format is not read (.gif); convert to PNG or NIfTI."
+        )
+
+    def test_beside_what_holds_no_image(self, a_series: Callable[..., Path], a_dicom: Callable[..., Path]) -> None:
+        folder = a_series("T1")
+        a_dicom("T1/report.dcm", **PDF)
+        (folder / "shown.gif").write_bytes(b"GIF89a")
+        _, warning = list_cases([folder])
+        assert "holds no image" in warning["warning"]
+        assert warning["warning"].endswith("since this format is not read (.gif); convert to PNG or NIfTI.")
+
+
 class TestResultsOfFormerRuns:
     def test_are_no_images(self, files: Callable[..., Path]) -> None:
         made = [f"maps/a_{kind}" for kind in ("anomaly.json", "anomaly.nii.gz", "restored.nii.gz")]
