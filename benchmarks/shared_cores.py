@@ -9,6 +9,7 @@ prints the table in docs/results/speed.md.
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
@@ -59,12 +60,19 @@ def run_once(passes: int, *, rest: bool, beside: bool) -> float:
     neighbour = subprocess.Popen(busy, start_new_session=True) if beside else None  # noqa: S603
     try:
         here = Path(__file__).resolve().parent
-        finished = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=here)  # noqa: S603
+        finished = subprocess.run(  # noqa: S603
+            [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=here, env=_as_by_default()
+        )
     finally:
         if neighbour is not None:
             neighbour.kill()
             neighbour.wait()
     return float(finished.stdout)
+
+
+def _as_by_default() -> dict[str, str]:
+    """The environment without what it says of waiting threads."""
+    return {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
 
 
 def seconds_of_a_pass(passes: int) -> float:

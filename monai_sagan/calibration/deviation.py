@@ -84,8 +84,11 @@ class DeviationMapd(MapTransform):
         threshold = conformal_threshold(scale.peaks, calibration.rate)
         if threshold is not None:
             d["finding_threshold"] = threshold
-            reach = _reach(deviation.shape[1:], d["slice_axis"]) if grid.contrast_map.shape[1] else None
-            labels, d["findings"] = find_regions(deviation[0].numpy(), scale.peaks, threshold, reach)
+            values = deviation[0].numpy()
+            stands_out = values > threshold
+            if grid.contrast_map.shape[1]:
+                leave_out_surroundings(values, stands_out, d["slice_axis"])
+            labels, d["findings"] = find_regions(values, stands_out, scale.peaks)
             d["findings_map"] = convert_to_dst_type(torch.from_numpy(labels)[None], d[key], dtype=torch.int16)[0]
         return d
 
@@ -106,24 +109,38 @@ def deviation_map(grid: GridMaps, scale: PixelScale) -> torch.Tensor:
     return deviation
 
 
-def find_regions(
-    deviation: np.ndarray, healthy_peaks: Sequence[float], threshold: float, reach: Sequence[int] | None = None
-) -> tuple[np.ndarray, list[dict[str, Any]]]:
-    """Regions that are higher than healthy images are anywhere.
+def leave_out_surroundings(deviation: np.ndarray, stands_out: np.ndarray, slice_axis: int | None) -> None:
+    """Takes from what stands out the places that are less than half as high as one near them.
+
+    Near is within 15% of a side, in the same slice.
 
     Args:
         deviation: (*spatial), in standard deviations.
+        stands_out: (*spatial), bool; it is changed.
+        slice_axis: along which a volume is a stack of slices; None for a picture.
+    """
+    planes, marks = (
+        array[None] if slice_axis is None else np.moveaxis(array, slice_axis, 0) for array in (deviation, stands_out)
+    )
+    size = [2 * round(_REACH * side) + 1 for side in planes.shape[1:]]
+    for plane, mark in zip(planes, marks):
+        if mark.any():
+            mark &= 2 * plane >= ndimage.maximum_filter(plane, size)
+
+
+def find_regions(
+    deviation: np.ndarray, stands_out: np.ndarray, healthy_peaks: Sequence[float]
+) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    """Regions of what stands out.
+
+    Args:
+        deviation: (*spatial), in standard deviations.
+        stands_out: (*spatial), bool.
         healthy_peaks: of each healthy image, the highest deviation.
-        threshold: above which a place belongs to a region.
-        reach: how far along each axis a place is only the surroundings of one that is more than twice as high; None for
-            nowhere.
 
     Returns:
         (*spatial), 0 or the number of the finding, and the findings, as :class:`DeviationMapd` has them.
     """
-    stands_out = deviation > threshold
-    if reach is not None:
-        stands_out = _without_surroundings(deviation, stands_out, reach)
     regions, _ = ndimage.label(stands_out, np.ones((3,) * deviation.ndim))
     boxes = ndimage.find_objects(regions)
     found = [_highest(deviation[box], regions[box] == number, box) for number, box in enumerate(boxes, start=1)]
@@ -135,17 +152,6 @@ def find_regions(
         p_value = conformal_p_value(found[index]["deviation"], healthy_peaks)
         findings.append({"label": label, **found[index], "p_value": p_value})
     return renamed[regions], findings
-
-
-def _reach(shape: Sequence[int], slice_axis: int | None) -> list[int]:
-    return [0 if axis == slice_axis else round(_REACH * side) for axis, side in enumerate(shape)]
-
-
-def _without_surroundings(deviation: np.ndarray, stands_out: np.ndarray, reach: Sequence[int]) -> np.ndarray:
-    """Those places that are half as high at least as any other within reach."""
-    if not stands_out.any():
-        return stands_out
-    return stands_out & (2 * deviation >= ndimage.maximum_filter(deviation, [2 * far + 1 for far in reach]))
 
 
 def _highest(deviation: np.ndarray, region: np.ndarray, box: Sequence[slice]) -> dict[str, Any]:

@@ -58,7 +58,12 @@ class PixelScale:
 
         Returns:
             (N, rows, columns); 0 where no kind is above the mean of healthy images.
+
+        Raises:
+            ValueError: if there are more or fewer kinds.
         """
+        if maps.shape[1] != self.mean.shape[1]:
+            raise ValueError(f"the scale is of {self.mean.shape[1]} kinds of maps, not of {maps.shape[1]}.")
         part = _parts(places, len(self.mean))
         from_one = 1 + ((maps - self.mean[part]) / self.spread[part]).clamp_min(0)
         return from_one.reciprocal().mean(dim=1).reciprocal() - 1

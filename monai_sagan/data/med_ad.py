@@ -15,12 +15,13 @@ import json
 import os
 import posixpath
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from monai_sagan.data.reader import IMAGE_SUFFIXES, stem
-from monai_sagan.data.trained_on import leave_out_trained
+from monai_sagan.data.trained_on import leave_out_trained, untrained_cases
 from monai_sagan.errors import UserError
 
 __all__ = [
@@ -237,17 +238,22 @@ def load_evaluation_set(
         for case in listed
         if case["image"] not in kept
     ]
-    return cases + _references(cases, root, known[:1])[:num_reference] + left_out
+    return cases + _references(cases, root, known[:1], num_reference) + left_out
 
 
-def _references(cases: list[dict[str, Any]], root: Path, trained_on: Sequence[str | Path]) -> list[dict[str, Any]]:
+def _references(
+    cases: list[dict[str, Any]], root: Path, trained_on: Sequence[str | Path], count: int
+) -> list[dict[str, Any]]:
     if not any("mask" in case for case in cases):
         return []
-    train = _section(read_data_json(root), root, "train")
-    names = _names(train, root, "train", "0")
-    listed = zip(_paths(root, names), names)
-    healthy = [{"image": path, "name": name, "label": 0, "role": "reference"} for path, name in listed]
-    return leave_out_trained(trained_on, healthy) or healthy
+    names = _names(_section(read_data_json(root), root, "train"), root, "train", "0")
+
+    def healthy() -> Iterator[dict[str, Any]]:
+        for name in names:
+            (path,) = _paths(root, [name])
+            yield {"image": path, "name": name, "label": 0, "role": "reference"}
+
+    return list(islice(untrained_cases(trained_on, healthy()), count)) or list(islice(healthy(), count))
 
 
 def list_labeled(dataset_dir: str | Path) -> list[dict[str, Any]]:

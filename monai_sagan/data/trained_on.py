@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +44,15 @@ def leave_out_trained(
     Returns:
         The other ones.
     """
+    return list(untrained_cases(paths, cases))
+
+
+def untrained_cases(
+    paths: str | Path | Sequence[str | Path], cases: Iterable[dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """The same one by one: no more of the images are read than are taken, and none where nothing is known."""
     known = set().union(*(_known(Path(path)) for path in ensure_tuple(paths)))
-    return [case for case in cases if _digest(case) not in known]
+    return (case for case in cases if not known or _digest(case) not in known)
 
 
 def _known(path: Path) -> set[str]:

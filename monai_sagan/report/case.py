@@ -22,7 +22,8 @@ class EvaluatedCase:
         score: the image's anomaly score, higher for more anomalous.
         image: the image as the network saw it, in [-1, 1].
         restored: the healthy image that the network made of it, in [-1, 1].
-        anomaly_map: half the absolute difference of the two, or its deviation from those of healthy images; at least 0.
+        anomaly_map: half the absolute difference of the two, or how far each place stands out from healthy images; at
+            least 0.
         mask: true where the lesion is; None where nobody outlined it. May be None for a healthy image, which has none.
         stack_map: of a volume, the maps of all slices, (N, H, W).
         stack_mask: of a volume, the masks of all slices, (N, H, W); None as for `mask`.
@@ -69,6 +70,11 @@ class EvaluatedCase:
                 )
             if not np.isfinite(array).all():
                 raise ValueError(f"{part} of case {self.name!r} has values that are not finite.")
+        if self.findings is not None and self.findings.shape != self.measured_map.shape:
+            raise ValueError(
+                f"findings of case {self.name!r} have the shape {self.findings.shape}, but the map has "
+                f"{self.measured_map.shape}."
+            )
         if (self.anomaly_map < 0).any():
             raise ValueError(f"The anomaly map of case {self.name!r} is negative somewhere.")
         if self.label == 0 and self.has_lesion:

@@ -11,7 +11,7 @@ from scipy.stats import binom
 
 from monai_sagan.calibration import MapOfHealthy, PixelScale, fit_pixel_scale
 from monai_sagan.calibration.conformal import conformal_threshold
-from monai_sagan.calibration.deviation import deviation_map, find_regions
+from monai_sagan.calibration.deviation import deviation_map, find_regions, leave_out_surroundings
 from monai_sagan.calibration.grid_maps import GridMaps
 
 SIZE = [32, 32]
@@ -83,6 +83,10 @@ class TestScale:
         torch.testing.assert_close(found[9, 9], torch.tensor(2 / (1 / 3 + 1) - 1))
         assert found.count_nonzero() == 4
 
+    def test_other_kinds_of_maps(self, scale: PixelScale) -> None:
+        with pytest.raises(ValueError, match="the scale is of 1 kinds of maps, not of 2"):
+            scale.deviations(torch.zeros(1, 2, *SIZE), torch.zeros(1))
+
     def test_too_few(self) -> None:
         assert fit_pixel_scale(healthy_maps(2), num_places=1) is None
         assert fit_pixel_scale(healthy_maps(3), num_places=1) is not None
@@ -116,7 +120,7 @@ class TestRegions:
         deviation[2:5, 3:6], deviation[3, 4] = 9.0, 50.0
         deviation[10:12, 10:12], deviation[10, 10] = 40.0, 41.0
         deviation[15, 20] = 8.0  # no higher than healthy images are somewhere
-        labels, findings = find_regions(deviation, [1.0] * 39 + [45.0], 8.0)
+        labels, findings = find_regions(deviation, deviation > 8, [1.0] * 39 + [45.0])
         assert [(it["label"], it["voxel"], it["deviation"], it["num_voxels"]) for it in findings] == [
             (1, [3, 4], 50.0, 9),
             (2, [10, 10], 41.0, 4),
@@ -127,32 +131,10 @@ class TestRegions:
         assert np.count_nonzero(labels) == 13
         assert labels.dtype == np.int16
 
-    def test_surroundings_of_a_finding_are_no_part_of_it(self) -> None:
-        deviation = np.zeros((40, 40))
-        deviation[5:16, 5:16], deviation[8:12, 8:12], deviation[9, 9] = 4.0, 9.0, 10.0
-        deviation[18:20, 8:12] = 4.5  # near it, and apart
-        deviation[30:33, 30:33] = 4.0  # far from it
-        labels, findings = find_regions(deviation, [1.0], 3.0, reach=[10, 10])
-        assert [(it["voxel"], it["num_voxels"]) for it in findings] == [([9, 9], 16), ([30, 30], 9)]
-        assert (labels[8:12, 8:12] == 1).all()
-        assert (labels[30:33, 30:33] == 2).all()
-        assert np.count_nonzero(labels) == 25
-        assert len(find_regions(deviation, [1.0], 3.0)[1]) == 3
-
-    def test_surroundings_are_in_the_slice(self) -> None:
-        deviation = np.zeros((1, 20, 20))
-        deviation[:, 3, 3] = 10.0
-        deviation = np.concatenate([deviation, deviation * 0.4])
-        assert [it["voxel"] for it in find_regions(deviation, [1.0], 3.0, reach=[0, 5, 5])[1]] == [[0, 3, 3]]
-        labels, _ = find_regions(deviation, [1.0], 3.0, reach=[0, 5, 5])
-        assert labels[:, 3, 3].tolist() == [1, 1]
-        labels, _ = find_regions(deviation, [1.0], 3.0, reach=[1, 5, 5])
-        assert labels[:, 3, 3].tolist() == [1, 0]
-
     def test_regions_within_regions(self) -> None:
         """Of noise in three dimensions: each voxel above the threshold is of one finding, of its own region."""
         deviation = np.random.default_rng(0).random((12, 16, 20))
-        labels, findings = find_regions(deviation, [0.9], 0.9)
+        labels, findings = find_regions(deviation, deviation > 0.9, [0.9])
         regions, count = ndimage.label(deviation > 0.9, np.ones((3, 3, 3)))
         assert len(findings) == count > 10
         for number, voxel in enumerate(ndimage.maximum_position(deviation, regions, range(1, count + 1)), start=1):
@@ -165,14 +147,36 @@ class TestRegions:
         monkeypatch.setattr("monai_sagan.calibration.deviation._MOST_FINDINGS", 2)
         deviation = np.zeros((5, 9))
         deviation[2, 1:9:2] = (6.0, 9.0, 7.0, 8.0)
-        labels, findings = find_regions(deviation, [1.0], 3.0)
+        labels, findings = find_regions(deviation, deviation > 3, [1.0])
         assert [it["voxel"] for it in findings] == [[2, 3], [2, 7]]
         assert labels[2].tolist() == [0, 0, 0, 1, 0, 0, 0, 2, 0]
 
     def test_nothing(self) -> None:
-        labels, findings = find_regions(np.zeros((20, 30)), [1.0], 3.0)
+        labels, findings = find_regions(np.zeros((20, 30)), np.zeros((20, 30), bool), [1.0])
         assert findings == []
         assert not labels.any()
+
+
+class TestSurroundings:
+    def test_are_no_part_of_a_finding(self) -> None:
+        deviation = np.zeros((40, 60))
+        deviation[5:14, 5:16], deviation[8:12, 8:12], deviation[9, 9] = 4.0, 9.0, 10.0
+        deviation[16:17, 8:12] = 4.4  # apart, but within 6 rows of what is twice as high
+        deviation[30:33, 30:33] = 4.0  # far away
+        stands_out = deviation > 3
+        leave_out_surroundings(deviation, stands_out, None)
+        assert stands_out[8:12, 8:12].all()
+        assert stands_out[30:33, 30:33].all()
+        assert np.count_nonzero(stands_out) == 16 + 9
+
+    @pytest.mark.parametrize("slice_axis", [0, 1, 2])
+    def test_are_in_the_slice(self, slice_axis: int) -> None:
+        deviation = np.zeros((3, 20, 20))
+        deviation[0, 3, 3], deviation[0, 3, 5], deviation[1, 3, 3] = 10.0, 4.0, 4.0
+        deviation = np.moveaxis(deviation, 0, slice_axis)
+        stands_out = deviation > 3
+        leave_out_surroundings(deviation, stands_out, slice_axis)
+        assert np.argwhere(np.moveaxis(stands_out, slice_axis, 0)).tolist() == [[0, 3, 3], [1, 3, 3]]
 
 
 class TestGrid:

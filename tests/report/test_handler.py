@@ -140,6 +140,13 @@ def test_how_well_findings_cover_lesions(tmp_path):
     assert "Dice of the findings" not in (tmp_path / "not" / "report.html").read_text("utf-8")
 
 
+def test_findings_of_another_size_are_refused(tmp_path):
+    case = a_calibrated_case("a1", 1, findings_map=torch.zeros(1, 24, 19, dtype=torch.int16))
+    _, metrics = report_on([case, a_calibrated_case("h1", 0)], tmp_path)
+    assert metrics["num_failed"] == 1
+    assert "findings of case 'a1.png' have the shape (19, 24), but the map has (20, 24)" in metrics["warnings"][-1]
+
+
 def test_findings_of_a_volume_are_measured_in_all_slices(tmp_path):
     case, _ = a_volume("a1", 1, 4)
     lesion = torch.zeros(1, 24, 20, 9)

@@ -54,7 +54,7 @@ def test_the_next_run_may_have_none(case: Case) -> None:
     assert case.results.next_finding() is None
 
 
-def test_findings_are_shown_as_far_as_they_reach(case: Case) -> None:
+def test_the_map_is_shown_from_the_threshold_of_findings_on(case: Case) -> None:
     case.lay_deviation()
     assert case.results.threshold == 2.0  # and not the 0.3 that was asked of the anomaly map
     case.lay_deviation(findings=[])

@@ -155,7 +155,7 @@ def check_scores(result: AnomalyResult, map_node: slicer.vtkMRMLScalarVolumeNode
 def _first_threshold(result: AnomalyResult, map_node: slicer.vtkMRMLScalarVolumeNode) -> float | None:
     """What was asked for, if anything. Anomalies are rare; weights are everywhere, and are shown from their half on.
 
-    What was asked for is no number of standard deviations; of those, findings are shown as far as they reach.
+    What was asked for is no number of standard deviations; those are shown from the threshold of findings on.
     """
     if result.deviation_map is not None:
         return (result.finding_threshold if result.findings else None) or DEVIATION_THRESHOLD
