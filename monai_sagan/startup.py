@@ -19,8 +19,8 @@ def let_waiting_threads_rest() -> None:
 
     Several threads share each layer of a network, and those that are done wait for the last one, by GNU OpenMP in a
     loop that takes milliseconds. Where another program wants the core too, the last one may not be running for as long
-    as that, and the same work takes many times as long. So they sleep after some turns of the loop. What the environment
-    says already stays, and other systems' OpenMP does not know of it.
+    as that, and the same work takes many times as long. So they sleep after some turns of the loop. What the
+    environment says already stays, and other systems' OpenMP does not know of it.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", _TURNS)
