@@ -72,19 +72,25 @@ class Calibration:
         """
         of_volumes, kind = case["slice_axis"] is not None, case.get("score_kind", "residual")
         if self.weights_sha256 != weights_sha256:
-            return "The bundle was calibrated with other weights, so there is no p-value; calibrate it again."
+            return (
+                "The bundle was calibrated with other weights, so there is no p-value, and no findings; calibrate it "
+                "again."
+            )
         if not self.scores(of_volumes=of_volumes):
             these, others = ("volumes", "pictures") if of_volumes else ("pictures", "volumes")
-            return f"The bundle was calibrated with {others} alone, so {these} have no p-value; calibrate it with some."
+            return (
+                f"The bundle was calibrated with {others} alone, so {these} have no p-value and no findings; calibrate "
+                "it with some."
+            )
         if of_volumes and self.slice_direction != slice_direction:
             return (
                 f"The bundle was calibrated with volumes cut into slices by '{self.slice_direction}', so there is no "
-                "p-value for another direction."
+                "p-value for another direction, and no findings."
             )
         if self.score_kind != kind:
             return (
                 f"The bundle was calibrated with scores of another kind ({self.score_kind}, now {kind}), so there is "
-                "no p-value; calibrate it again."
+                "no p-value, and no findings; calibrate it again."
             )
         return ""
 

@@ -198,7 +198,8 @@ class TestVolumes:
         (result,) = predict(volume).values()
         assert result["p_value"] is None
         assert result["warnings"] == [
-            "The bundle was calibrated with pictures alone, so volumes have no p-value; calibrate it with some."
+            "The bundle was calibrated with pictures alone, so volumes have no p-value and no findings; calibrate it "
+            "with some."
         ]
         calibration = workflows.calibrate(bundle, volumes, progress="none")
         assert (len(calibration.image_scores), len(calibration.volume_scores)) == (40, 4)
@@ -206,7 +207,7 @@ class TestVolumes:
         assert all(result["p_value"] is not None for result in predict(picture, volume).values())
         cut_otherwise = predict(volume, slice_direction="coronal")[volume.name.split(".")[0]]
         assert cut_otherwise["p_value"] is None
-        assert "no p-value for another direction" in cut_otherwise["warnings"][0]
+        assert "no p-value for another direction, and no findings" in cut_otherwise["warnings"][0]
 
 
 class TestTraining:
@@ -243,7 +244,7 @@ class TestBroken:
         (result,) = predict(next((healthy / "images").iterdir())).values()
         assert result["p_value"] is None
         assert result["warnings"] == [
-            "The bundle was calibrated with other weights, so there is no p-value; calibrate it again."
+            "The bundle was calibrated with other weights, so there is no p-value, and no findings; calibrate it again."
         ]
         # Calibrated again, nothing of the other weights' is kept.
         write_calibration(bundle, Calibration("0" * 64, "acquisition", 0.05, (), (0.5,), ((0.5,),)))

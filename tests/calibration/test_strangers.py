@@ -80,7 +80,8 @@ def test_scores_of_another_kind_are_not_compared(compare: Callable) -> None:
     found = compare({"score_kind": "contrast", "strangeness": 0.5, "mismatches": []})
     assert found["p_value"] is None
     assert found["warnings"] == [
-        "The bundle was calibrated with scores of another kind (residual, now contrast), so there is no p-value; "
+        "The bundle was calibrated with scores of another kind (residual, now contrast), so there is no p-value, and "
+        "no findings; "
         "calibrate it again."
     ]
     assert compare({"score_kind": "contrast"}, score_kind="contrast")["p_value"] == 21 / 41
