@@ -30,6 +30,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("download", type=Path, help="the folder with normal, benign and malignant")
     parser.add_argument("target", type=Path, help="the folder to make")
     arguments = parser.parse_args(argv)
+    for kind in ("normal", *_TESTED):
+        if not (arguments.download / kind).is_dir():
+            parser.error(f"{arguments.download}: holds no folder '{kind}'; give the folder of the data set.")
+    if arguments.target.exists():
+        parser.error(f"{arguments.target}: exists already; give a folder that does not.")
     sort_images(arguments.download, arguments.target)
 
 

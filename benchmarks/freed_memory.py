@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 from result_files import parse_arguments, write_result
-from timing import ratios, spread
+from timing import compare, table_of
 
 from monai_sagan.memory import keep_freed_memory
 from monai_sagan.networks import ContrastNetwork, SAGANGenerator
@@ -40,19 +40,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     for _ in range(arguments.turns):
         for keep, runs in kinds.items():
             runs.append(run_once(keep, arguments.width, arguments.side))
-    rows = []
-    for name in kinds[True][0]:
-        given_back, kept = ([run[name] for run in kinds[keep]] for keep in (False, True))
-        rows.append(
-            {
-                "what": name,
-                "given_back": spread(given_back),
-                "kept": spread(kept),
-                "ratio": spread(ratios(given_back, kept)),
-            }
-        )
+    given_back, kept = kinds[False], kinds[True]
+    rows = [
+        compare(name, ("given_back", [run[name] for run in given_back]), ("kept", [run[name] for run in kept]))
+        for name in kept[0]
+    ]
     write_result("freed_memory", arguments, {"rows": rows})
-    print(make_table(rows))
+    print(table_of(("32 bits", "given back (s)", "kept (s)", "times as fast"), rows))
 
 
 def run_once(keep: bool, width: int, side: int) -> dict[str, float]:
@@ -109,18 +103,6 @@ def _seconds(run: Callable[[], object]) -> float:
         run()
         seconds.append(time.perf_counter() - begin)
     return statistics.median(seconds[1:])
-
-
-def make_table(rows: list[dict]) -> str:
-    """Medians, and in brackets least and most, as Markdown."""
-    lines = ["| 32 bits | given back (s) | kept (s) | times as fast |", "| --- | --- | --- | --- |"]
-    for row in rows:
-        cells = [
-            f"{row[key]['median']:.3g} ({row[key]['least']:.3g} to {row[key]['most']:.3g})"
-            for key in ("given_back", "kept", "ratio")
-        ]
-        lines.append(f"| {' | '.join([row['what'], *cells])} |")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

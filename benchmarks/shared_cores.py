@@ -13,14 +13,13 @@ import os
 import statistics
 import subprocess
 import sys
-import time
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from result_files import parse_arguments, write_result
-from timing import ratios, spread
+from timing import compare, in_turn, table_of
 
 from monai_sagan.networks import SAGANGenerator
 
@@ -39,16 +38,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         for _ in range(arguments.turns):
             waiting.append(run_once(arguments.passes, rest=False, beside=beside))
             resting.append(run_once(arguments.passes, rest=True, beside=beside))
-        rows.append(
-            {
-                "what": "beside another program" if beside else "alone",
-                "waiting": spread(waiting),
-                "resting": spread(resting),
-                "ratio": spread(ratios(waiting, resting)),
-            }
-        )
+        what = "beside another program" if beside else "alone"
+        rows.append(compare(what, ("waiting", waiting), ("resting", resting)))
     write_result("shared_cores", arguments, {"rows": rows})
-    print(make_table(rows))
+    print(table_of(("on two cores", "waiting (s)", "resting (s)", "times as fast"), rows))
 
 
 def run_once(passes: int, *, rest: bool, beside: bool) -> float:
@@ -76,28 +69,12 @@ def _as_by_default() -> dict[str, str]:
 
 
 def seconds_of_a_pass(passes: int) -> float:
-    """Times passes in this process; the median but for the first."""
+    """Times passes in this process, after one that does not count; the median."""
     torch.manual_seed(0)
     network, pictures = SAGANGenerator(base_channels=8, num_res_blocks=2).eval(), torch.rand(16, 1, 64, 64)
-    seconds = []
     with torch.inference_mode():
-        for _ in range(passes + 1):
-            begin = time.perf_counter()
-            network(pictures)
-            seconds.append(time.perf_counter() - begin)
-    return statistics.median(seconds[1:])
-
-
-def make_table(rows: list[dict]) -> str:
-    """Medians, and in brackets least and most, as Markdown."""
-    lines = ["| on two cores | waiting (s) | resting (s) | times as fast |", "| --- | --- | --- | --- |"]
-    for row in rows:
-        cells = [
-            f"{row[key]['median']:.3g} ({row[key]['least']:.3g} to {row[key]['most']:.3g})"
-            for key in ("waiting", "resting", "ratio")
-        ]
-        lines.append(f"| {' | '.join([row['what'], *cells])} |")
-    return "\n".join(lines)
+        seconds = in_turn({"pass": lambda: network(pictures)}, passes, torch.device("cpu"))
+    return statistics.median(seconds["pass"])
 
 
 if __name__ == "__main__":

@@ -42,6 +42,16 @@ def test_each_image_has_one_place(download: Path, tmp_path: Path) -> None:
     assert {Image.open(path).size for path in scans.rglob("*.png")} == {(256, 256)}
 
 
+def test_other_folders_are_refused(download: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for source, target, sentence in (
+        (tmp_path, tmp_path / "scans", f"{tmp_path}: holds no folder 'normal'; give the folder of the data set."),
+        (download, tmp_path, f"{tmp_path}: exists already; give a folder that does not."),
+    ):
+        with pytest.raises(SystemExit):
+            breast_ultrasound.main([str(source), str(target)])
+        assert sentence in capsys.readouterr().err
+
+
 FOLDERS = ("healthy", "unlabeled", "test/healthy", "test/anomalous", "masks")
 
 

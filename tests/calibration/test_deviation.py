@@ -11,7 +11,8 @@ from scipy.stats import binom
 
 from monai_sagan.calibration import MapOfHealthy, PixelScale, fit_pixel_scale
 from monai_sagan.calibration.conformal import conformal_threshold
-from monai_sagan.calibration.deviation import deviation_map, find_regions, leave_out_surroundings
+from monai_sagan.calibration.deviation import deviation_map
+from monai_sagan.calibration.findings import find_regions, leave_out_surroundings
 from monai_sagan.calibration.grid_maps import GridMaps
 
 SIZE = [32, 32]
@@ -144,7 +145,7 @@ class TestRegions:
         assert [it["deviation"] for it in findings] == sorted((it["deviation"] for it in findings), reverse=True)
 
     def test_as_many_as_have_a_number(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("monai_sagan.calibration.deviation._MOST_FINDINGS", 2)
+        monkeypatch.setattr("monai_sagan.calibration.findings._MOST_FINDINGS", 2)
         deviation = np.zeros((5, 9))
         deviation[2, 1:9:2] = (6.0, 9.0, 7.0, 8.0)
         labels, findings = find_regions(deviation, deviation > 3, [1.0])
