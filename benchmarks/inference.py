@@ -30,7 +30,8 @@ from published_generator import PublishedGenerator
 from result_files import parse_arguments, write_result
 from timing import in_turn, ratios, spread
 
-from monai_sagan.bundles import CONTRAST, FAMILIARITY, derive_bundle
+from monai_sagan.bundle_files import CONTRAST, FAMILIARITY
+from monai_sagan.derived_bundle import derive_bundle
 from monai_sagan.networks import SAGANGenerator
 from monai_sagan.workflows import predict
 

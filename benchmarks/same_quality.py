@@ -26,8 +26,9 @@ from result_files import parse_arguments, write_result
 from sklearn.metrics import roc_auc_score
 from training import parse_settings
 
-from monai_sagan.bundles import derive_bundle, run_bundle
+from monai_sagan.bundles import run_bundle
 from monai_sagan.data import HealthyUnlabeledDataset
+from monai_sagan.derived_bundle import derive_bundle
 from monai_sagan.files import read_tensors
 from monai_sagan.networks import SAGANCritic, SAGANGenerator
 

@@ -30,9 +30,10 @@ from PIL import Image
 from scipy.stats import betabinom
 from sklearn.datasets import load_sample_images
 
-from monai_sagan.bundles import derive_bundle, find_bundle
+from monai_sagan.bundles import find_bundle
 from monai_sagan.calibration import conformal_p_value
 from monai_sagan.data import load_calibration_set, load_test_set, phantom_image, write_trained_on
+from monai_sagan.derived_bundle import derive_bundle
 
 RESULTS = Path(__file__).resolve().parent / "results"
 RATE = 0.05

@@ -91,7 +91,8 @@ def measure(network: str, volume: str, output: str, device: str) -> dict[str, fl
     import torch
 
     from monai_sagan import workflows
-    from monai_sagan.bundles import derive_bundle, find_bundle
+    from monai_sagan.bundles import find_bundle
+    from monai_sagan.derived_bundle import derive_bundle
     from monai_sagan.networks import SAGANGenerator
 
     width, depth = NETWORKS[network]

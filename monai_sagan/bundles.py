@@ -1,4 +1,4 @@
-"""MONAI bundles: finding, describing, deriving and running them.
+"""MONAI bundles: finding, describing and running them.
 
 The bundle is the program: what is read, how it is prepared, which network and what is written stand in its config.
 """
@@ -6,36 +6,26 @@ The bundle is the program: what is read, how it is prepared, which network and w
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
 from torch.overrides import TorchFunctionMode
 
-from monai_sagan.config_text import is_expression
+from monai_sagan.bundle_files import CALIBRATION, CONTRAST, FAMILIARITY, METADATA, WEIGHTS
 from monai_sagan.errors import UserError
-from monai_sagan.files import save_tensors, write_whole_folder
 from monai_sagan.processes import process_rank
 
 __all__ = [
-    "CALIBRATED_WITH",
-    "CALIBRATION",
-    "CALIBRATION_MAPS",
-    "CONTRAST",
-    "FAMILIARITY",
-    "SELECTION",
-    "WEIGHTS",
-    "derive_bundle",
+    "BASE_CONFIG",
     "describe_bundle",
     "find_bundle",
+    "read_config",
     "read_settings",
     "require_weights",
     "run_bundle",
@@ -44,27 +34,15 @@ __all__ = [
     "working_directory",
 ]
 
-WEIGHTS = Path("models") / "model.pt"
-# What is trained besides, by healthy against unlabelled images, and what tells strangers; not every bundle has them.
-CONTRAST = Path("models") / "contrast.pt"
-FAMILIARITY = Path("models") / "familiarity.pt"
-SELECTION = Path("models") / "selection.json"
-CALIBRATION = Path("models") / "calibration.json"
-CALIBRATION_MAPS = Path("models") / "calibration_maps.pt"
-CALIBRATED_WITH = Path("models") / "calibrated_with.txt"
-_METADATA = Path("configs") / "metadata.json"
 # The config that defines network and preparation; the others take these from it by MONAI's macros.
-_BASE_CONFIG = "inference"
-# Folders of what is made by running a bundle.
-_MADE = {"models", "eval", "__pycache__"}
-# What a config's text begins with when it stands for something else.
+BASE_CONFIG = "inference"
 _PACKAGE = Path(__file__).resolve().parent
 
 
 def shipped_bundles() -> dict[str, Path]:
     """The bundles that come with the package, by name: in the installed package, or beside it in a checkout."""
     homes = (_PACKAGE / "shipped_bundles", _PACKAGE.parent / "bundles")
-    return {path.name: path for home in homes for path in sorted(home.glob("*")) if (path / _METADATA).is_file()}
+    return {path.name: path for home in homes for path in sorted(home.glob("*")) if (path / METADATA).is_file()}
 
 
 def find_bundle(bundle: str | Path) -> Path:
@@ -77,13 +55,13 @@ def find_bundle(bundle: str | Path) -> Path:
         UserError: if it is neither; the message names those that ship.
     """
     path = Path(bundle)
-    if (path / _METADATA).is_file():
+    if (path / METADATA).is_file():
         return path.resolve()
     shipped = shipped_bundles()
     if str(bundle) in shipped:
         return shipped[str(bundle)]
     if path.is_dir():
-        raise UserError(f"{path}: this folder is no bundle, it has no {_METADATA}.")
+        raise UserError(f"{path}: this folder is no bundle, it has no {METADATA}.")
     raise UserError(f"{bundle}: there is no such bundle; give a bundle's folder or one of {', '.join(shipped)}.")
 
 
@@ -111,14 +89,24 @@ def read_settings(root: Path) -> dict[str, Any]:
     Raises:
         UserError: if it is damaged.
     """
-    return _read_config(root / "configs" / f"{_BASE_CONFIG}.json")
+    return read_config(root, BASE_CONFIG)
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def read_config(root: Path, name: str) -> dict[str, Any]:
+    """A config of a bundle, or its metadata, as it is written.
+
+    Args:
+        root: the bundle's folder.
+        name: of the file, without ending.
+
+    Raises:
+        UserError: if it is damaged.
+    """
+    path = root / "configs" / f"{name}.json"
     try:
         return dict(ConfigParser.load_config_file(str(path)))
     except ValueError as error:
-        raise UserError(f"{path}: this config is damaged ({error}); get the bundle again, or mend it.") from error
+        raise UserError(f"{path}: this config is damaged ({error}); get the bundle again, or repair it.") from error
 
 
 def describe_bundle(bundle_root: str | Path) -> dict[str, str | None]:
@@ -132,9 +120,9 @@ def describe_bundle(bundle_root: str | Path) -> dict[str, str | None]:
         ``calibration_sha256``.
     """
     root = Path(bundle_root)
-    version = _read_config(root / _METADATA).get("version")
+    version = read_config(root, METADATA.stem).get("version")
     if version is None:
-        raise UserError(f"{root / _METADATA}: this file has no version; get the bundle again, or mend it.")
+        raise UserError(f"{root / METADATA}: this file has no version; get the bundle again, or repair it.")
     description = {"name": root.resolve().name, "version": version, "weights_sha256": weights_sha256(root)}
     calibration = root / CALIBRATION
     if calibration.is_file():
@@ -172,103 +160,6 @@ def _sha256(files: tuple[tuple[Path, int, int, int], ...]) -> str:
     return digest.hexdigest()
 
 
-def derive_bundle(
-    source: Path,
-    target: Path,
-    overrides: Mapping[str, Any],
-    metadata: Mapping[str, Any],
-    weights: Mapping[str, torch.Tensor] | None = None,
-) -> None:
-    """Makes a bundle that differs from another in some settings.
-
-    A setting is written where training finds it: in the training config, or in the inference config if that is where
-    the training config takes it from. So the new bundle runs as it was trained.
-
-    Args:
-        source: the bundle to start from.
-        target: the folder of the new one.
-        overrides: config ids (``base_channels``, ``train#trainer#amp``) and their new values.
-        metadata: entries of the metadata to replace.
-        weights: the weights of the new one; without them it has none.
-
-    Raises:
-        UserError: if an id is not in the bundle's configs, or ``target`` exists already and is not empty.
-    """
-    parsers = {
-        name: ConfigParser(ConfigParser.load_config_file(str(source / "configs" / f"{name}.json")))
-        for name in ("train", _BASE_CONFIG)
-    }
-    for key, value in overrides.items():
-        holder = next((parser for parser in parsers.values() if key in parser and not _is_taken(parser[key])), None)
-        if holder is None:
-            settings = sorted(
-                {key for parser in parsers.values() for key, value in parser.get().items() if _is_setting(value)}
-            )
-            raise UserError(f"{key}: the bundle {source.name} has no such setting; it has {', '.join(settings)}.")
-        if _is_setting(holder[key]) and not _is_like(value, holder[key]):
-            raise UserError(
-                f"{key}: {value!r} cannot take the place of {json.dumps(holder[key])}; give a value like it."
-            )
-        holder[key] = value
-    described = json.loads((source / _METADATA).read_text(encoding="utf-8")) | dict(metadata)
-    _describe_network(described["network_data_format"], parsers[_BASE_CONFIG])
-    contents = {name: parser.get() for name, parser in parsers.items()} | {"metadata": described}
-    try:
-        with write_whole_folder(target) as partial:
-            for path in source.rglob("*"):
-                relative = path.relative_to(source)
-                if path.is_file() and not _MADE.intersection(relative.parts):
-                    (partial / relative).parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(path, partial / relative)
-            (partial / "models").mkdir()
-            if weights is not None:
-                save_tensors(dict(weights), partial / WEIGHTS)
-            for name, content in contents.items():
-                text = json.dumps(content, indent=4) + "\n"
-                (partial / "configs" / f"{name}.json").write_text(text, encoding="utf-8")
-    except FileExistsError as error:
-        raise UserError(f"{target}: {error.strerror}.") from error
-
-
-def _describe_network(formats: dict[str, Any], settings: ConfigParser) -> None:
-    """Brings what the metadata say of the network's input and output to its settings."""
-    image, output = formats["inputs"]["image"], formats["outputs"]["pred"]
-    image["spatial_shape"] = settings["image_size"]
-    if "classes" in settings:
-        names = settings["classes"]
-        output["num_channels"], output["spatial_shape"] = len(names), []
-        output["channel_def"] = {str(number): name for number, name in enumerate(names)}
-    else:
-        output["spatial_shape"] = settings["image_size"]
-
-
-def _is_like(value: Any, former: Any) -> bool:
-    """Whether a value can take the place of a setting: a number that of a number, a list that of a list, text that of
-    text, any of them that of nothing."""
-    if isinstance(value, str) and is_expression(value):
-        return True
-    return former is None or _kind(value) == _kind(former)
-
-
-def _kind(value: Any) -> type:
-    return type(value) if value is None or isinstance(value, (str, list, dict)) else float
-
-
-def _is_taken(value: Any) -> bool:
-    """Whether a config's entry is a macro that takes another config's."""
-    return isinstance(value, str) and value.startswith("%")
-
-
-def _is_setting(value: Any) -> bool:
-    """Whether a config's entry is what a user may want to change: a number, a switch, a word, a list or dictionary of
-    these, or nothing where one of them can stand."""
-    if isinstance(value, dict):
-        return all(not key.startswith("_") and _is_setting(item) for key, item in value.items())
-    if isinstance(value, list):
-        return all(_is_setting(item) for item in value)
-    return value is None or isinstance(value, (int, float)) or (isinstance(value, str) and value.isidentifier())
-
-
 def run_bundle(root: Path, config: str, **overrides: Any) -> ConfigWorkflow:
     """Runs a bundle's config, as ``python -m monai.bundle run`` does from the bundle's folder.
 
@@ -296,13 +187,13 @@ def run_bundle(root: Path, config: str, **overrides: Any) -> ConfigWorkflow:
                 f"{config}: the bundle {root.name} has no configs/{paths[1].name}, with which several processes could "
                 "do it; start it without torchrun."
             )
-    entries, *_ = [_read_config(path) for path in (*paths, root / _METADATA)]  # MONAI does not say which is damaged
+    entries, *_ = [read_config(root, path.stem) for path in (*paths, METADATA)]  # MONAI does not say which is damaged
     if "run" not in entries:
-        raise UserError(f"{paths[0]}: this config does not say what to run; get the bundle again, or mend it.")
+        raise UserError(f"{paths[0]}: this config does not say what to run; get the bundle again, or repair it.")
     with working_directory(root), _quiet():
         workflow = ConfigWorkflow(
             config_file=[str(path) for path in paths],
-            meta_file=str(root / _METADATA),
+            meta_file=str(root / METADATA),
             logging_file=False,
             workflow_type="train" if config == "train" else "inference",
             bundle_root=str(root),

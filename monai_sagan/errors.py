@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["ImageError", "SettingError", "UserError", "causes_of", "explain"]
+__all__ = ["ImageError", "SettingError", "UserError", "causes_of", "explain", "such_as"]
 
 _ADVICE = {
     errno.ENOSPC: "the disk is full; free some space or choose another folder",
@@ -16,6 +17,9 @@ _ADVICE = {
     errno.ENOTDIR: "a file is where a folder should be; choose another folder",
     errno.EROFS: "the disk is read-only; choose another folder",
 }
+
+
+_NAMES_SHOWN = 3  # in a message; the rest is counted
 
 
 class UserError(Exception):
@@ -32,6 +36,7 @@ class ImageError(UserError):
 
     def __init__(self, path: str | Path, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
+        self.path, self.reason = Path(path), reason
 
 
 class SettingError(UserError, ValueError):
@@ -67,3 +72,13 @@ def causes_of(error: BaseException) -> list[BaseException]:
     while causes[-1].__cause__ is not None:
         causes.append(causes[-1].__cause__)
     return causes
+
+
+def such_as(names: Sequence[str]) -> str:
+    """The first few of some names, in words: ``a, b, c and 5 more``.
+
+    Args:
+        names: at least one.
+    """
+    shown = ", ".join(names[:_NAMES_SHOWN])
+    return f"{shown} and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else shown

@@ -12,7 +12,8 @@ import torch
 from monai.bundle import ConfigParser
 from monai.networks.utils import convert_to_onnx, convert_to_torchscript, convert_to_trt
 
-from monai_sagan.bundles import WEIGHTS, find_bundle, read_settings, require_weights
+from monai_sagan.bundle_files import METADATA, WEIGHTS
+from monai_sagan.bundles import find_bundle, read_config, read_settings, require_weights
 from monai_sagan.errors import UserError
 from monai_sagan.files import read_tensors, write_whole
 
@@ -74,8 +75,7 @@ def _load_network(root: Path) -> tuple[torch.nn.Module, list[int]]:
         network.load_state_dict(read_tensors(weights))
     except (RuntimeError, TypeError) as error:
         raise UserError(f"{root / WEIGHTS}: these weights do not fit the network of the bundle.") from error
-    metadata = ConfigParser.load_config_file(str(root / "configs" / "metadata.json"))
-    image = metadata["network_data_format"]["inputs"]["image"]
+    image = read_config(root, METADATA.stem)["network_data_format"]["inputs"]["image"]
     return network.eval(), [image["num_channels"], *image["spatial_shape"]]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import torch
 
 from monai_sagan.errors import UserError
 
-__all__ = ["not_written", "read_tensors", "save_tensors", "write_whole", "write_whole_folder"]
+__all__ = ["not_written", "read_tensors", "save_tensors", "write_json", "write_whole", "write_whole_folder"]
 
 
 @contextmanager
@@ -78,6 +79,17 @@ def read_tensors(path: Path) -> Any:
         ) from error
 
 
+def write_json(path: Path, content: Any) -> None:
+    """Writes a JSON file that people can read too, whole or not at all.
+
+    Args:
+        path: the file.
+        content: what it says.
+    """
+    with write_whole(path) as partial:
+        partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def not_written(path: Path) -> OSError:
     """The error for a file that a library could not write without saying why."""
     reason = "it could not be written, perhaps because the disk is full; free some space or choose another folder"
@@ -95,7 +107,9 @@ def write_whole_folder(path: Path) -> Iterator[Path]:
         FileExistsError: if it exists and is not empty.
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise FileExistsError(17, "exists already and is not empty; choose another folder or remove it", str(path))
+        raise FileExistsError(
+            errno.EEXIST, "exists already and is not empty; choose another folder or remove it", str(path)
+        )
     _make_folder(path.parent)
     partial = _partial(path)
     shutil.rmtree(partial, ignore_errors=True)

@@ -25,7 +25,8 @@ def run_command(command: Callable[[], object]) -> None:
     """Runs a command on the arguments of this process.
 
     A user's mistake ends the process with one sentence and exit code 1, an interruption with 130. An error of this
-    software keeps its traceback; with ``MONAI_SAGAN_DEBUG`` in the environment every error does.
+    software keeps its traceback; with ``MONAI_SAGAN_DEBUG`` in the environment every error that ends the command does,
+    and warnings and log messages are shown.
 
     Args:
         command: reads the arguments and does what they ask for.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_sagan.errors import UserError
-from monai_sagan.files import write_whole
+from monai_sagan.files import write_json
 
 __all__ = ["read_selection", "write_selection"]
 
@@ -51,5 +51,4 @@ def write_selection(path: str | Path, **chosen: Any) -> None:
         **chosen: ready for JSON; what the file says else stays.
     """
     content = {"schema_version": _SCHEMA_VERSION, "criterion": _CRITERION} | read_selection(path) | chosen
-    with write_whole(Path(path)) as partial:
-        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_json(Path(path), content)

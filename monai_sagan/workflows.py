@@ -9,10 +9,12 @@ from typing import Any
 
 import torch
 
-from monai_sagan.bundles import WEIGHTS, derive_bundle, find_bundle, read_settings, require_weights, run_bundle
+from monai_sagan.bundle_files import WEIGHTS
+from monai_sagan.bundles import find_bundle, read_settings, require_weights, run_bundle
 from monai_sagan.calibration import Calibration
 from monai_sagan.config_text import without_markers
 from monai_sagan.data import list_cases, list_classes, read_data_json, read_labeled_images
+from monai_sagan.derived_bundle import derive_bundle
 from monai_sagan.errors import UserError, causes_of, explain
 from monai_sagan.files import read_tensors
 from monai_sagan.networks import SAGANGenerator, published_generator_size
@@ -278,7 +280,7 @@ def _asked_of(bundle: Path, **settings: Any) -> dict[str, Any]:
     known = read_settings(bundle)
     for name in asked:
         if name not in known:
-            raise UserError(f"{name}: the bundle {bundle.name} knows no such thing; leave it out.")
+            raise UserError(f"the bundle {bundle.name} has no setting '{name}'; leave the option out.")
     return asked
 
 

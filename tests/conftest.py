@@ -21,8 +21,9 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, EnhancedMRImageStorage, ExplicitVRLittleEndian
 from pydicom.valuerep import DSfloat
 
-from monai_sagan.bundles import derive_bundle, find_bundle
+from monai_sagan.bundles import find_bundle
 from monai_sagan.data import write_phantom
+from monai_sagan.derived_bundle import derive_bundle
 from monai_sagan.networks import SAGANGenerator
 
 # Networks and images small enough for a test: a step of training takes milliseconds.

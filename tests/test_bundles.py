@@ -16,11 +16,8 @@ import torch
 from monai.bundle import ConfigParser
 
 from monai_sagan import workflows
+from monai_sagan.bundle_files import CONTRAST, FAMILIARITY, WEIGHTS
 from monai_sagan.bundles import (
-    CONTRAST,
-    FAMILIARITY,
-    WEIGHTS,
-    derive_bundle,
     describe_bundle,
     find_bundle,
     require_weights,
@@ -28,6 +25,7 @@ from monai_sagan.bundles import (
     shipped_bundles,
     weights_sha256,
 )
+from monai_sagan.derived_bundle import derive_bundle
 from monai_sagan.errors import UserError, explain
 from monai_sagan.files import save_tensors
 from monai_sagan.networks import SAGANGenerator

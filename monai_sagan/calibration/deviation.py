@@ -17,7 +17,7 @@ from monai_sagan.calibration.grid_maps import GridMaps
 from monai_sagan.calibration.pixel_scale import PixelScale
 from monai_sagan.calibration.store import read_calibration
 
-__all__ = ["DeviationMapD", "DeviationMapDict", "DeviationMapd"]
+__all__ = ["DeviationMapd"]
 
 
 class DeviationMapd(MapTransform):
@@ -102,6 +102,3 @@ def deviation_map(grid: GridMaps, scale: PixelScale) -> torch.Tensor:
     for batch in grid.batches():
         grid.put(deviation, batch, scale.deviations(grid.take(batch), grid.places[batch]))
     return deviation
-
-
-DeviationMapD = DeviationMapDict = DeviationMapd

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 
-from monai_sagan.bundles import CALIBRATED_WITH
+from monai_sagan.bundle_files import CALIBRATED_WITH
 from monai_sagan.calibration.grid_maps import GridMaps
 from monai_sagan.calibration.pixel_scale import NUM_PLACES, MapOfHealthy, PixelScale, fit_pixel_scale
 from monai_sagan.calibration.store import Calibration, read_calibration, write_calibration

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from monai_sagan.bundles import CALIBRATION, CALIBRATION_MAPS
+from monai_sagan.bundle_files import CALIBRATION, CALIBRATION_MAPS
 from monai_sagan.calibration.pixel_scale import PixelScale
 from monai_sagan.errors import UserError
-from monai_sagan.files import read_tensors, save_tensors, write_whole
+from monai_sagan.files import read_tensors, save_tensors, write_json
 
 __all__ = ["Calibration", "read_calibration", "write_calibration"]
 
@@ -139,8 +139,7 @@ def write_calibration(bundle_root: str | Path, calibration: Calibration) -> Path
     save_tensors(scales, maps)
     content = {"schema_version": _SCHEMA_VERSION, "maps_sha256": _digest(maps)}
     content |= {entry.name: getattr(calibration, entry.name) for entry in fields(calibration) if entry.compare}
-    with write_whole(path) as partial:
-        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_json(path, content)
     return path
 
 

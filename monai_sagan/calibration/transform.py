@@ -14,7 +14,7 @@ from monai_sagan.calibration.slices import slice_p_values
 from monai_sagan.calibration.store import Calibration, read_calibration
 from monai_sagan.transforms import SliceLayout
 
-__all__ = ["CompareWithHealthyD", "CompareWithHealthyDict", "CompareWithHealthyd", "anatomical_slice_scores"]
+__all__ = ["CompareWithHealthyd", "anatomical_slice_scores"]
 
 # As many images like those that a bundle was made for are taken for strangers, on average.
 STRANGER_RATE = 0.05
@@ -131,6 +131,3 @@ def anatomical_slice_scores(case: Mapping[Hashable, Any], key: str = "anomaly_ma
 
 def _runs_backwards(case: Mapping[Hashable, Any], key: Hashable) -> bool:
     return SliceLayout.of(case[key], case["slice_axis"]).flips[0]
-
-
-CompareWithHealthyD = CompareWithHealthyDict = CompareWithHealthyd

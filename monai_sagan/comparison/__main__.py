@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from monai_sagan.bundles import run_bundle
-from monai_sagan.comparison.trials import write_json
 from monai_sagan.errors import UserError, causes_of, explain
+from monai_sagan.files import write_json
 from monai_sagan.memory import keep_freed_memory
 from monai_sagan.workflows import train
 

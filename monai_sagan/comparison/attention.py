@@ -14,11 +14,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from monai_sagan.bundle_files import TRAINED_ON
 from monai_sagan.comparison.table import comparison_table
-from monai_sagan.comparison.trials import keep_settings, run_share, spread, write_json
+from monai_sagan.comparison.trials import keep_settings, run_share, spread
 from monai_sagan.data import read_labeled_images
 from monai_sagan.errors import UserError
-from monai_sagan.files import write_whole
+from monai_sagan.files import write_json, write_whole
 from monai_sagan.metrics import paired_difference
 from monai_sagan.networks.global_spatial_attention import TRAINED_SOURCES, AttentionSource
 from monai_sagan.processes import own_device
@@ -64,7 +65,7 @@ class _Trial:
         return json.loads((self.evaluation / "metrics.json").read_text(encoding="utf-8"))
 
     def num_trained_on(self) -> int:
-        return len((self.bundle / "models" / "trained_on.txt").read_text(encoding="utf-8").split())
+        return len((self.bundle / TRAINED_ON).read_text(encoding="utf-8").split())
 
 
 def compare_attention(

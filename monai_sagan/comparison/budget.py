@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import shutil
 import time
 from collections.abc import Mapping
@@ -11,11 +10,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from monai_sagan.bundles import find_bundle
+from monai_sagan.bundles import find_bundle, read_config
 from monai_sagan.comparison.child import run_child
 from monai_sagan.comparison.methods import Method, Part
 
-__all__ = ["plan_steps", "read_config", "seconds_per_step"]
+__all__ = ["plan_steps", "seconds_per_step"]
 
 # Steps by which the time of one is measured: on a GPU they take no longer than writing one checkpoint.
 _MEASURED = 80
@@ -72,11 +71,6 @@ def plan_steps(method: Method, seconds: Mapping[str, float], minutes: float) -> 
         steps[part.setting] = _steps(part, part.share * left / seconds[part.setting], defaults)
         left = max(0.0, left - steps[part.setting] * seconds[part.setting])
     return steps
-
-
-def read_config(bundle: Path, name: str) -> dict[str, Any]:
-    """A config of a bundle, as it is written."""
-    return json.loads((bundle / "configs" / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def _steps(part: Part, wanted: float, defaults: Mapping[str, Any]) -> int:

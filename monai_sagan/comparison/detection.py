@@ -15,17 +15,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from monai_sagan.bundles import find_bundle
-from monai_sagan.comparison.budget import plan_steps, read_config, seconds_per_step
+from monai_sagan.bundles import find_bundle, read_config
+from monai_sagan.comparison.budget import plan_steps, seconds_per_step
 from monai_sagan.comparison.child import run_child
 from monai_sagan.comparison.detection_figure import draw_areas
 from monai_sagan.comparison.detection_table import detection_table
 from monai_sagan.comparison.methods import METHODS, Method
 from monai_sagan.comparison.mixtures import check_ratios, make_mixtures, mixture_name
-from monai_sagan.comparison.trials import keep_settings, require_settings, run_share, spread, write_json
+from monai_sagan.comparison.trials import keep_settings, require_settings, run_share, spread
 from monai_sagan.data import load_test_set, load_training_set
 from monai_sagan.errors import UserError
-from monai_sagan.files import write_whole
+from monai_sagan.files import write_json, write_whole
 from monai_sagan.metrics import delong_auc, delong_difference
 from monai_sagan.processes import first_alone, own_device
 from monai_sagan.progress import ProgressKind
@@ -122,7 +122,7 @@ def compare_detection(
         raise UserError(
             f"{data / 'data.json'}: test must list {_FEWEST} healthy and {_FEWEST} anomalous images at least."
         )
-    if not anomaly_ratios:
+    if any(METHODS[name].learns_from_unlabeled for name in chosen) and not anomaly_ratios:
         load_training_set(data, given.get("anomaly_ratio"))
     settings = {
         "data": data.resolve().name,

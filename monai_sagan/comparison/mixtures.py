@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from monai_sagan.comparison.trials import write_json
 from monai_sagan.data import read_data_json
 from monai_sagan.errors import UserError
-from monai_sagan.files import write_whole_folder
+from monai_sagan.files import write_json, write_whole_folder
 
 __all__ = ["check_ratios", "make_mixtures", "mixture_name"]
 

@@ -9,11 +9,11 @@ from statistics import fmean, stdev
 from typing import Any, Protocol, TypeVar
 
 from monai_sagan.errors import UserError
-from monai_sagan.files import write_whole
+from monai_sagan.files import write_json
 from monai_sagan.processes import alone, is_first, share_of
 from monai_sagan.progress import ProgressKind, make_reporter
 
-__all__ = ["Trial", "keep_settings", "require_settings", "run_share", "spread", "write_json"]
+__all__ = ["Trial", "keep_settings", "require_settings", "run_share", "spread"]
 
 _SETTINGS = "settings.json"
 
@@ -27,12 +27,6 @@ class Trial(Protocol):
 
 
 TrialT = TypeVar("TrialT", bound=Trial)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Writes a JSON file for people to read too, whole or not at all."""
-    with write_whole(path) as partial:
-        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def keep_settings(output: Path, settings: Mapping[str, Any]) -> None:

@@ -15,6 +15,7 @@ from monai_sagan.data.labeled import (
 from monai_sagan.data.med_ad import (
     load_calibration_set,
     load_evaluation_set,
+    load_healthy_set,
     load_test_set,
     load_training_set,
     read_data_json,
@@ -46,6 +47,7 @@ __all__ = [
     "list_classes",
     "load_calibration_set",
     "load_evaluation_set",
+    "load_healthy_set",
     "load_labeled_test_set",
     "load_labeled_training_set",
     "load_test_set",

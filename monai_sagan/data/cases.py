@@ -13,12 +13,12 @@ from monai_sagan.data.dicom import DICOM_SUFFIXES, OWN_RESULT, may_be_dicom
 from monai_sagan.data.dicom_series import DicomSeries, find_series
 from monai_sagan.data.reader import IMAGE_SUFFIXES, is_image, stem
 from monai_sagan.errors import UserError
+from monai_sagan.result_files import JSON_ENDING, MAP_KINDS
 
 __all__ = ["find_images", "list_cases"]
 
 # Nobody misses the table of contents of a disc, DICOMDIR, and what was made of the images here.
 _NOT_WORTH_TELLING = ("Media Storage Directory Storage", OWN_RESULT)
-_RESULTS = ("_anomaly", "_deviation", "_findings", "_restored")  # how names of images end that predict wrote
 # Formats of images that are not read; whoever has such a file will miss it.
 _NOT_READ = (".gif", ".webp", ".jp2", ".heic", ".npy", ".img", ".mgh", ".mgz", ".mnc")
 _SHOWN = 10  # series that a message lists
@@ -141,8 +141,8 @@ def _search_folder(given: Path) -> _Found:
 def _is_result(path: Path) -> bool:
     """Whether predict wrote the image: the folder of its results may lie in the folder of the images."""
     name = stem(path)
-    ending = next((ending for ending in _RESULTS if name.endswith(ending)), None)
-    return ending is not None and path.with_name(f"{name.removesuffix(ending)}_anomaly.json").is_file()
+    ending = next((f"_{kind}" for kind in MAP_KINDS if name.endswith(f"_{kind}")), None)
+    return ending is not None and path.with_name(f"{name.removesuffix(ending)}{JSON_ENDING}").is_file()
 
 
 def _is_dicom_by_name(path: Path) -> bool:
@@ -232,7 +232,7 @@ def _what_is_there(of_series: Sequence[tuple[_Case, DicomSeries]]) -> str:
 def _names(cases: Sequence[_Case]) -> list[str]:
     """Names that are unique."""
     times = Counter(case.name for case in cases)
-    names = [str(case.name if times[case.name] == 1 else case.full_name) for case in cases]
+    names = [(case.name if times[case.name] == 1 else case.full_name).as_posix() for case in cases]
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
         raise UserError(

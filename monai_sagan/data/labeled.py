@@ -16,7 +16,7 @@ from monai_sagan.config_text import is_expression
 from monai_sagan.data.cases import list_cases
 from monai_sagan.data.med_ad import list_labeled
 from monai_sagan.data.trained_on import leave_out_trained
-from monai_sagan.errors import SettingError, UserError
+from monai_sagan.errors import SettingError, UserError, such_as
 
 __all__ = [
     "LabeledImage",
@@ -30,8 +30,6 @@ __all__ = [
 _TABLE = "labels.csv"
 _PARTS = ("train", "test")
 _MED_AD_CLASSES = ("healthy", "anomalous")
-# A message names so many; the rest is counted.
-_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -246,9 +244,8 @@ def _from_table(root: Path) -> list[LabeledImage]:
     _refuse_repeated(table, images)
     missing = [image.path for image in images if not Path(image.path).exists()]
     if missing:
-        shown = ", ".join(Path(path).name for path in missing[:_SHOWN])
-        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
-        raise UserError(f"{table}: names files that are not in {_image_folder(root)}: {shown}{more}.")
+        shown = such_as([Path(path).name for path in missing])
+        raise UserError(f"{table}: names files that are not in {_image_folder(root)}: {shown}.")
     return [_with_series(image) for image in images]
 
 
@@ -311,12 +308,13 @@ def _from_folders(root: Path) -> list[LabeledImage]:
 
 
 def _from_classes(home: Path, root: Path, part: str) -> list[LabeledImage]:
-    return [
-        LabeledImage(case["image"], case["path"], f"{folder.relative_to(root)}/{case['name']}", folder.name, part)
-        for folder in _folders_in(home)
-        for case in list_cases([folder])
-        if "image" in case
-    ]
+    images = []
+    for folder in _folders_in(home):
+        for case in list_cases([folder]):
+            if "image" in case:
+                name = (folder.relative_to(root) / case["name"]).as_posix()
+                images.append(LabeledImage(case["image"], case["path"], name, folder.name, part))
+    return images
 
 
 def _folders_in(folder: Path) -> list[Path]:

@@ -22,20 +22,19 @@ from typing import Any
 
 from monai_sagan.data.reader import IMAGE_SUFFIXES, stem
 from monai_sagan.data.trained_on import leave_out_trained, untrained_cases
-from monai_sagan.errors import UserError
+from monai_sagan.errors import UserError, such_as
 
 __all__ = [
     "list_labeled",
     "load_calibration_set",
     "load_evaluation_set",
+    "load_healthy_set",
     "load_test_set",
     "load_training_set",
     "read_data_json",
 ]
 
 _KNOWN = "{name}: left out, since the bundle was trained on this image or calibrated with it."
-# A message names so many missing files; the rest is counted.
-_SHOWN = 3
 
 
 def read_data_json(dataset_dir: str | Path) -> dict[str, Any]:
@@ -63,6 +62,27 @@ def read_data_json(dataset_dir: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected an object with 'train' and 'test', found {type(content).__name__}.")
     return content
+
+
+def load_healthy_set(dataset_dir: str | Path, calibration_share: float = 0.0, seed: int = 0) -> list[dict[str, str]]:
+    """Lists the healthy images to train with, for what learns from healthy images alone.
+
+    Args:
+        dataset_dir: a folder in the Med-AD layout; it need not list unlabelled images.
+        calibration_share: as in :func:`load_training_set`, which sets the same images aside.
+        seed: of the draw.
+
+    Returns:
+        ``[{"image": path}, ...]``.
+
+    Raises:
+        UserError: if the layout is broken, a file is missing, no healthy image is listed, or one is listed for the test
+            too.
+    """
+    root = Path(dataset_dir)
+    healthy = _healthy(_section(read_data_json(root), root, "train"), root, calibration_share, seed)
+    _refuse_leaks(root, set(healthy))
+    return [{"image": path} for path in _paths(root, healthy)]
 
 
 def load_training_set(
@@ -98,13 +118,10 @@ def load_training_set(
     """
     if anomaly_ratio is not None and not 0.0 <= anomaly_ratio <= 1.0:
         raise UserError(f"anomaly_ratio must lie in [0, 1], not {anomaly_ratio}.")
-    for name, share in (("calibration_share", calibration_share), ("selection_share", selection_share)):
-        if not 0.0 <= share < 1.0:
-            raise UserError(f"{name} must lie in [0, 1), not {share}.")
     root = Path(dataset_dir)
     train = _section(read_data_json(root), root, "train")
-    left, _ = _draw(_names(train, root, "train", "0"), calibration_share, seed)
-    healthy, selection = _draw(left, selection_share, seed)
+    left = _healthy(train, root, calibration_share, seed)
+    healthy, selection = _draw(left, "selection_share", selection_share, seed)
     unlabeled = train.get("unlabeled")
     if isinstance(unlabeled, dict):
         abnormal, normal = (_names(unlabeled, root, "train.unlabeled", label) for label in ("1", "0"))
@@ -115,16 +132,28 @@ def load_training_set(
         mixture = abnormal + normal
     else:
         mixture = _names(train, root, "train", "unlabeled")
-    for name, images in (("train.0 (healthy)", healthy), ("train.unlabeled", mixture)):
-        if not images:
-            raise UserError(f"{root / 'data.json'}: {name} lists no image; training needs healthy and unlabelled ones.")
+    if not mixture:
+        raise UserError(
+            f"{root / 'data.json'}: train.unlabeled lists no image; add unlabelled ones, or train "
+            "reconstruction_anomaly_detection, which learns from healthy images alone."
+        )
     _refuse_leaks(root, {*healthy, *selection, *mixture})
     parts = {"healthy": healthy, "selection": selection, "unlabeled": mixture}
     return {part: [{"image": path} for path in _paths(root, names)] for part, names in parts.items()}
 
 
-def _draw(names: list[str], share: float, seed: int) -> tuple[list[str], list[str]]:
+def _healthy(train: dict[str, Any], root: Path, calibration_share: float, seed: int) -> list[str]:
+    """The healthy images without those that are set aside to calibrate with."""
+    names = _names(train, root, "train", "0")
+    if not names:
+        raise UserError(f"{root / 'data.json'}: train.0 (healthy) lists no image; training needs healthy ones.")
+    return _draw(names, "calibration_share", calibration_share, seed)[0]
+
+
+def _draw(names: list[str], setting: str, share: float, seed: int) -> tuple[list[str], list[str]]:
     """The names without a share of them that is drawn at random, and that share, in their order."""
+    if not 0.0 <= share < 1.0:
+        raise UserError(f"{setting} must lie in [0, 1), not {share}.")
     drawn = set(random.Random(seed).sample(range(len(names)), int(share * len(names))))  # noqa: S311  no secret
     kept = [name for number, name in enumerate(names) if number not in drawn]
     return kept, [name for number, name in enumerate(names) if number in drawn]
@@ -316,7 +345,6 @@ def _paths(root: Path, names: list[str]) -> list[str]:
             raise UserError(f"{root / 'data.json'}: '{path.name}' lies outside of the folder 'images'.")
     missing = [path for path in paths if not path.exists()]  # a folder may hold a DICOM series
     if missing:
-        shown = ", ".join(path.name for path in missing[:_SHOWN])
-        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
-        raise UserError(f"{root / 'data.json'}: names files that are not in {folder}: {shown}{more}.")
+        shown = such_as([path.name for path in missing])
+        raise UserError(f"{root / 'data.json'}: names files that are not in {folder}: {shown}.")
     return [str(path) for path in paths]

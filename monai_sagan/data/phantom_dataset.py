@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from monai_sagan.data.phantom import phantom_image, phantom_volume
-from monai_sagan.files import write_whole_folder
+from monai_sagan.errors import SettingError
+from monai_sagan.files import write_json, write_whole_folder
 
 __all__ = ["write_phantom", "write_phantom_volumes"]
 
@@ -145,9 +146,9 @@ def _data_set(
     """
     num_healthy, num_unlabeled, num_test = (parameters[f"num_{kind}"] for kind in ("healthy", "unlabeled", "test"))
     if min(parameters["seed"], num_healthy, num_unlabeled, num_test) < 0:
-        raise ValueError("seed, num_healthy, num_unlabeled and num_test must not be negative.")
+        raise SettingError("seed, num_healthy, num_unlabeled and num_test must not be negative.")
     if not 0 <= parameters["anomaly_ratio"] <= 1:
-        raise ValueError(f"anomaly_ratio must be between 0 and 1, got {parameters['anomaly_ratio']}.")
+        raise SettingError(f"anomaly_ratio must be between 0 and 1, got {parameters['anomaly_ratio']}.")
     if _is_written(root, parameters):
         yield None
         return
@@ -170,8 +171,8 @@ def _data_set(
             },
             "test": {"0": names["test_0"], "1": names["test_1"]},
         }
-        (folder / "data.json").write_text(json.dumps(splits, indent=2) + "\n", encoding="utf-8")
-        (folder / "phantom.json").write_text(json.dumps(parameters, indent=2) + "\n", encoding="utf-8")
+        write_json(folder / "data.json", splits)
+        write_json(folder / "phantom.json", parameters)
         yield folder
 
 

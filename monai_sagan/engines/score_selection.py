@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import ignite.distributed as idist
-
 from monai_sagan.files import read_tensors
 from monai_sagan.metrics import delong_auc
+from monai_sagan.processes import is_first
 from monai_sagan.selection import write_selection
 
 __all__ = ["ScoreSelection"]
@@ -40,7 +39,7 @@ class ScoreSelection:
         Raises:
             UserError: if a file is damaged.
         """
-        if idist.get_rank() != 0 or not self.contrast_path.is_file():
+        if not is_first() or not self.contrast_path.is_file():
             return
         found = read_tensors(self.contrast_path)["out_of_fold"]
         healthy = [score for kind in ("healthy", "selection") for score in found[kind].tolist()]

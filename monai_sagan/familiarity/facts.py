@@ -14,7 +14,7 @@ from monai.transforms import MapTransform
 
 from monai_sagan.transforms import SliceLayout
 
-__all__ = ["FactsRecorderD", "FactsRecorderDict", "FactsRecorderd", "ImageFacts", "KnownFacts"]
+__all__ = ["FactsRecorderd", "ImageFacts", "KnownFacts"]
 
 # Radiographs are called by how they were taken.
 _RADIOGRAPHS = ("CR", "DX", "RG")
@@ -142,6 +142,3 @@ def _kind(modality: Any) -> str | None:
 
 def _name(modality: str) -> str:
     return _NAMES.get(modality, modality)
-
-
-FactsRecorderD = FactsRecorderDict = FactsRecorderd

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from monai_sagan.bundles import FAMILIARITY
+from monai_sagan.bundle_files import FAMILIARITY
 from monai_sagan.errors import UserError
 from monai_sagan.familiarity.facts import KnownFacts
 from monai_sagan.familiarity.likeness import Likeness

@@ -15,7 +15,7 @@ from monai_sagan.familiarity.store import read_familiarity
 from monai_sagan.transforms import NetworkSamples
 from monai_sagan.transforms.picture_batches import PictureScoring, is_picture
 
-__all__ = ["StrangenessD", "StrangenessDict", "Strangenessd"]
+__all__ = ["Strangenessd"]
 
 _DARKER_THAN_ALL = -2.0
 
@@ -90,6 +90,3 @@ class Strangenessd(PictureScoring[float]):
             return None
         with torch.inference_mode():
             return float(self.likeness.strangeness(samples.to(self.device)).mean())
-
-
-StrangenessD = StrangenessDict = Strangenessd

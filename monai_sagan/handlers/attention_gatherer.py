@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 
 from monai_sagan.data import LabeledDataset
 from monai_sagan.errors import UserError
 from monai_sagan.networks import GlobalAttentionClassifier
+from monai_sagan.processes import process_rank
 
 __all__ = ["AttentionGatherer"]
 
@@ -48,6 +48,6 @@ class AttentionGatherer:
     def _batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         attention = self.network.attention
         is_shared_out = attention is not None and attention.features_from == "statistics"
-        rank, world = (idist.get_rank(), idist.get_world_size()) if is_shared_out else (0, 1)
+        rank, world = process_rank() if is_shared_out else (0, 1)
         for numbers in torch.arange(rank, len(self.dataset), world).split(self.batch_size):
             yield self.dataset.images[numbers], self.dataset.labels[numbers]

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import ignite.distributed as idist
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
@@ -17,6 +16,7 @@ from monai_sagan.data import HealthyUnlabeledDataset
 from monai_sagan.errors import SettingError
 from monai_sagan.files import read_tensors, save_tensors
 from monai_sagan.metrics import delong_auc
+from monai_sagan.processes import is_first
 from monai_sagan.selection import write_selection
 
 __all__ = ["CheckpointSelection"]
@@ -81,14 +81,14 @@ class CheckpointSelection:
             engine.add_event_handler(Events.COMPLETED, self._choose)
 
     def _clear(self, engine: Any) -> None:
-        if idist.get_rank() == 0 and not self.resume:
+        if is_first() and not self.resume:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _keep(self, engine: Any) -> None:
         epoch, last = engine.state.epoch, engine.state.max_epochs
         # The ends of equal parts of the training.
         is_candidate = epoch * self.num_candidates // last > (epoch - 1) * self.num_candidates // last
-        if idist.get_rank() != 0 or not is_candidate:
+        if not is_first() or not is_candidate:
             return
         content = {
             "step": engine.state.iteration,
@@ -99,7 +99,7 @@ class CheckpointSelection:
         save_tensors(content, self.folder / f"{epoch:08d}.pt")
 
     def _choose(self, engine: Any) -> None:
-        if idist.get_rank() != 0 or not self.folder.is_dir():
+        if not is_first() or not self.folder.is_dir():
             return
         candidates = [read_tensors(path) for path in sorted(self.folder.glob("*.pt"))]
         labels = [0] * len(candidates[0]["healthy"]) + [1] * len(candidates[0]["unlabeled"])

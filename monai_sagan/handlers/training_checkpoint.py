@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 from monai.transforms import Randomizable
 
 from monai_sagan.errors import SettingError, UserError
 from monai_sagan.files import read_tensors, save_tensors
-from monai_sagan.processes import from_all
+from monai_sagan.processes import from_all, is_first, process_rank
 
 __all__ = ["TrainingCheckpoint"]
 
@@ -74,7 +73,7 @@ class TrainingCheckpoint:
         if state.epoch != state.max_epochs and state.epoch % self.interval != 0:
             return
         random_states = from_all(self._random_state(state.device))
-        if idist.get_rank() != 0:
+        if not is_first():
             return
         content = {name: _unwrap(item).state_dict() for name, item in self.objects.items()}
         content["engine"] = {name: getattr(state, name) for name in ("iteration", "epoch", *_FIXED)}
@@ -99,12 +98,12 @@ class TrainingCheckpoint:
                 f"{self.path}: this checkpoint does not fit the training that should go on from it; use the data and "
                 "the settings that it was made with, or another output folder."
             ) from error
-        if len(random_states) != idist.get_world_size():
+        if len(random_states) != process_rank()[1]:
             raise UserError(
                 f"{self.path}: {len(random_states)} processes made this checkpoint; go on with as many, not "
-                f"{idist.get_world_size()}."
+                f"{process_rank()[1]}."
             )
-        self._set_random_state(random_states[idist.get_rank()], engine.state.device)
+        self._set_random_state(random_states[process_rank()[0]], engine.state.device)
         # Ignite starts after the epoch that the state says is complete.
         engine.state.epoch, engine.state.iteration = content["engine"]["epoch"], content["engine"]["iteration"]
 

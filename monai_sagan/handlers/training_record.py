@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import ignite.distributed as idist
 from ignite.engine import Engine, Events
 
 from monai_sagan.data import write_trained_on
+from monai_sagan.processes import is_first
 
 __all__ = ["TrainingRecord"]
 
@@ -32,5 +32,5 @@ class TrainingRecord:
         engine.add_event_handler(Events.STARTED, self._write)
 
     def _write(self, engine: Engine) -> None:
-        if idist.get_rank() == 0:
+        if is_first():
             write_trained_on(self.path, self.data)

@@ -50,7 +50,7 @@ def prepare_folder(
 @prepare_app.command("phantom")
 def prepare_phantom(
     target: Annotated[Path, typer.Argument(help="Folder of the data set to make.")],
-    seed: Annotated[int, typer.Option(help="Another number gives other images.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
     volumes: Annotated[bool, typer.Option("--volumes", help="Volumes instead of images.")] = False,
 ) -> None:
     """Make a synthetic data set: heads with and without lesions, and masks."""

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monai_sagan.data import find_images, stem
-from monai_sagan.errors import UserError
-from monai_sagan.prepare.report import such_as
+from monai_sagan.errors import UserError, such_as
 
 __all__ = ["Download", "find_table", "index_images", "not_in_table", "read_table", "require_folder", "settle_labels"]
 

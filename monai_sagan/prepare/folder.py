@@ -19,19 +19,19 @@ from monai_sagan.results import write_image
 
 __all__ = ["prepare_folder"]
 
-_NEEDED = ("healthy", "unlabeled")
-_OPTIONAL = ("test/healthy", "test/anomalous")
+_HEALTHY, _UNLABELED = "healthy", "unlabeled"
+_GROUPS = (_HEALTHY, _UNLABELED, "test/healthy", "test/anomalous")
 _MASKS = "masks"
 
 
 def prepare_folder(source: Path, target: Path) -> PrepareReport:
     """Makes a data set from folders of images and volumes.
 
-    ``source`` holds the folders ``healthy`` and ``unlabeled``, and, if there are labelled test images,
-    ``test/healthy`` and ``test/anomalous``; all are searched with what is in them. ``masks`` may hold outlined lesions
-    of the anomalous test images, under the same names. Files are copied as they are; the bundle prepares them. DICOM
-    series and images become NIfTI files with the same values and geometry, so that nothing of the patients gets into
-    the data set.
+    ``source`` holds the folder ``healthy``, ``unlabeled`` for methods that learn from such images too, and, if there
+    are labelled test images, ``test/healthy`` and ``test/anomalous``; all are searched with what is in them. ``masks``
+    may hold outlined lesions of the anomalous test images, under the same names. Files are copied as they are; the
+    bundle prepares them. DICOM series and images become NIfTI files with the same values and geometry, so that nothing
+    of the patients gets into the data set.
 
     Args:
         source: the folder of folders.
@@ -41,25 +41,29 @@ def prepare_folder(source: Path, target: Path) -> PrepareReport:
         What became of the images. One that cannot be read is left out, and the rest are used.
 
     Raises:
-        UserError: if a needed folder is missing or holds no usable image, or ``target`` is not empty or lies in one of
-            them.
+        UserError: if there is no healthy image that can be used, ``unlabeled`` is there and holds none, or ``target``
+            is not empty or lies in one of the folders.
     """
-    groups = {name: source / name for name in (*_NEEDED, *_OPTIONAL)}
-    for name in _NEEDED:
-        if not groups[name].is_dir():
-            raise UserError(
-                f"{groups[name]}: there is no such folder; put healthy images in 'healthy' and unlabelled ones in "
-                "'unlabeled'."
-            )
+    groups = {name: source / name for name in _GROUPS}
+    if not groups[_HEALTHY].is_dir():
+        raise UserError(
+            f"{groups[_HEALTHY]}: there is no such folder; put healthy images in 'healthy' and unlabelled ones in "
+            "'unlabeled'."
+        )
     for folder in (*groups.values(), source / _MASKS):
         if target.resolve().is_relative_to(folder.resolve()):
             raise UserError(f"{target}: this lies among the images of {folder}; choose a folder beside them.")
     report = PrepareReport()
     with new_data_set(target) as partial:
         names = {group: _copy_group(group, folder, partial, report) for group, folder in groups.items()}
-        for group in _NEEDED:
-            if not names[group]:
+        for group in (_HEALTHY, _UNLABELED):
+            if groups[group].is_dir() and not names[group]:
                 raise UserError(f"{groups[group]}: this folder holds no image that can be used.")
+        if not names[_UNLABELED]:
+            report.notes.append(
+                f"{groups[_UNLABELED]}: there is no such folder, so the data set has healthy images alone; "
+                "reconstruction_anomaly_detection can be trained on it."
+            )
         _copy_masks(source, names["test/anomalous"], partial, report)
         write_data_json(partial, names)
     return report

@@ -15,8 +15,7 @@ import torch
 from PIL import Image
 
 from monai_sagan.data import CaseReader
-from monai_sagan.errors import ImageError
-from monai_sagan.prepare.report import such_as
+from monai_sagan.errors import ImageError, such_as
 from monai_sagan.progress import Reporter
 from monai_sagan.transforms import ScaleToNetworkRange, resize
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_sagan.errors import UserError
-from monai_sagan.files import write_whole_folder
+from monai_sagan.files import write_json, write_whole_folder
 
 __all__ = ["LABELS", "Split", "listed_twice", "new_data_set", "parse_split", "write_data_json"]
 
@@ -85,8 +85,7 @@ def write_data_json(folder: Path, split: Mapping[str, list[str]]) -> None:
         "train": {"0": split["healthy"], "unlabeled": unlabeled},
         "test": {"0": split["test/healthy"], "1": split["test/anomalous"]},
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "data.json").write_text(json.dumps(layout, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(folder / "data.json", layout)
 
 
 @contextmanager

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
+import posixpath
 from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 
 from monai_sagan.data import is_image
-from monai_sagan.errors import UserError
+from monai_sagan.errors import UserError, such_as
 from monai_sagan.prepare.archive import Archive, open_archive
 from monai_sagan.prepare.images import note_repeated, write_images
 from monai_sagan.prepare.layout import Split, listed_twice, new_data_set, parse_split, write_data_json
-from monai_sagan.prepare.report import PrepareReport, reporting, such_as
+from monai_sagan.prepare.report import PrepareReport, reporting
 from monai_sagan.progress import ProgressKind
 
 __all__ = ["prepare_med_ad"]
@@ -37,7 +37,7 @@ def prepare_med_ad(source: Path, target: Path, *, progress: ProgressKind = "none
     report = PrepareReport()
     with open_archive(source) as archive, new_data_set(target) as partial:
         splits = _find_splits(archive, source)
-        root = PurePosixPath(os.path.commonpath(list(splits)))
+        root = PurePosixPath(posixpath.commonpath(list(splits)))
         listed = {str(_image(folder, name)) for folder, split in splits.items() for name in _names(split)}
         targets = {name: partial / PurePosixPath(name).relative_to(root) for name in sorted(listed & archive.names)}
         with reporting(progress, len(targets)) as reporter:

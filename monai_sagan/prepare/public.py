@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from monai_sagan.errors import UserError
+from monai_sagan.errors import UserError, such_as
 from monai_sagan.prepare.download import Download
 from monai_sagan.prepare.images import note_repeated, write_images
 from monai_sagan.prepare.layout import LABELS, Split, new_data_set, write_data_json
-from monai_sagan.prepare.report import PrepareReport, reporting, such_as
+from monai_sagan.prepare.report import PrepareReport, reporting
 from monai_sagan.prepare.split import SplitCounts, draw_split, read_split
 from monai_sagan.progress import ProgressKind
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from monai_sagan.progress import ProgressKind, Reporter, make_reporter
 
-__all__ = ["PrepareReport", "reporting", "such_as"]
+__all__ = ["PrepareReport", "reporting"]
 
 # So many sentences about images, and so many names in a sentence, are shown; the rest is counted.
 _SENTENCES_SHOWN = 10
-_NAMES_SHOWN = 3
 
 
 @dataclass
@@ -60,13 +59,3 @@ def reporting(progress: ProgressKind, total: int) -> Iterator[Reporter]:
     except BaseException:
         reporter.stop()
         raise
-
-
-def such_as(names: Sequence[str]) -> str:
-    """The first few of some names, in words: ``a, b, c and 5 more``.
-
-    Args:
-        names: at least one.
-    """
-    shown = ", ".join(names[:_NAMES_SHOWN])
-    return f"{shown} and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else shown

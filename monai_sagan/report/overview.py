@@ -276,7 +276,7 @@ def _choose_slices(total: int, highest: int) -> list[int]:
 
 
 def _read(path: Path) -> MetaTensor:
-    """A file's image as the bundles read it, (1, *spatial), x first."""
+    """A file's image in grey, (1, *spatial), x first."""
     image = LoadImage(CaseReader(allow_constant=True), image_only=True, dtype=None, ensure_channel_first=True)(path)
     return cast(MetaTensor, Greyscale()(image))
 

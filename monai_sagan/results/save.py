@@ -19,6 +19,7 @@ from monai_sagan.data import patient_data, stem
 from monai_sagan.dicom_results import require_highdicom, write_dicom_results
 from monai_sagan.errors import ImageError, UserError
 from monai_sagan.files import write_whole
+from monai_sagan.result_files import JSON_ENDING, MAP_KINDS
 from monai_sagan.results.image_file import IMAGE_FORMATS, write_image
 from monai_sagan.results.result import RESULT_SCHEMA_VERSION, summarize
 
@@ -89,7 +90,7 @@ class SaveResultd(MapTransform):
         Raises:
             UserError: if there is one that would be lost: of another image, bundle or setting.
         """
-        json_path = self._path(case, "_anomaly.json")
+        json_path = self._path(case, JSON_ENDING)
         if self.overwrite or not json_path.is_file():
             return None
         try:
@@ -131,7 +132,7 @@ class SaveResultd(MapTransform):
     def _write(self, d: Mapping[Hashable, Any], result: Mapping[str, Any]) -> None:
         images = {self._path(d, f"_{kind}{self.output_ext}"): d[key] for kind, key in self._images(result).items()}
         with ExitStack() as files:  # they get their names when all are written, the first one last
-            partial = files.enter_context(write_whole(self._path(d, "_anomaly.json")))
+            partial = files.enter_context(write_whole(self._path(d, JSON_ENDING)))
             partial.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
             for path, image in images.items():
                 dtype = torch.float32 if image.is_floating_point() else None  # findings are numbered
@@ -144,20 +145,21 @@ class SaveResultd(MapTransform):
     def _map_paths(self, case: Mapping[Any, Any], result: Mapping[str, Any]) -> dict[str, str | None]:
         """Where the maps of a case lie; None for those that it does not have."""
         written = self._images(result)
-        kinds = {"anomaly_map": "anomaly", "deviation_map": "deviation", "findings_map": "findings"}
         return {
             key: str(self._path(case, f"_{kind}{self.output_ext}")) if kind in written else None
-            for key, kind in kinds.items()
+            for kind, key in MAP_KINDS.items()
+            if key.endswith("_map")
         }
 
     def _images(self, result: Mapping[str, Any]) -> dict[str, str]:
         """What images are written of a case: the word in their names, and the key."""
-        images = {"anomaly": "anomaly_map"} if self.save_map else {}
-        if result["peak"] is not None and result["peak"]["deviation"] is not None:
-            images["deviation"] = "deviation_map"
-        if result["findings"] is not None:
-            images["findings"] = "findings_map"
-        return images | ({"restored": "pred"} if self.save_restored else {})
+        is_written = {
+            "anomaly": self.save_map,
+            "deviation": result["peak"] is not None and result["peak"]["deviation"] is not None,
+            "findings": result["findings"] is not None,
+            "restored": self.save_restored,
+        }
+        return {kind: key for kind, key in MAP_KINDS.items() if is_written[kind]}
 
     def _write_dicom(self, case: Mapping[Hashable, Any]) -> list[str]:
         folder = self._path(case, "_dicom")

@@ -14,7 +14,7 @@ from monai.utils import TransformBackends, convert_to_tensor
 
 from monai_sagan.transforms.slices import find_slice_axis
 
-__all__ = ["AnomalyScore", "AnomalyScoreD", "AnomalyScoreDict", "AnomalyScored", "volume_score"]
+__all__ = ["AnomalyScore", "AnomalyScored", "volume_score"]
 
 
 # Of the slices that show something, this share decides.
@@ -114,6 +114,3 @@ class AnomalyScored(MapTransform):
             d["slice_axis"] = self.score.slice_axis(d[key])
             d["anomaly_score"] = self.score(d[key])
         return d
-
-
-AnomalyScoreD = AnomalyScoreDict = AnomalyScored

@@ -8,7 +8,7 @@ from typing import Any
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-__all__ = ["ClassProbabilitiesD", "ClassProbabilitiesDict", "ClassProbabilitiesd"]
+__all__ = ["ClassProbabilitiesd"]
 
 
 class ClassProbabilitiesd(MapTransform):
@@ -35,6 +35,3 @@ class ClassProbabilitiesd(MapTransform):
                 for name, probability in sorted(named, key=lambda one: -one[1])
             ]
         return d | {"anomaly_score": None, "slice_axis": None, "slice_scores": []}
-
-
-ClassProbabilitiesD = ClassProbabilitiesDict = ClassProbabilitiesd

@@ -11,7 +11,7 @@ from monai.config import KeysCollection
 from monai.utils import TransformBackends, convert_to_tensor
 from torch import nn
 
-from monai_sagan.bundles import CONTRAST, SELECTION
+from monai_sagan.bundle_files import CONTRAST, SELECTION
 from monai_sagan.errors import SettingError, UserError
 from monai_sagan.selection import read_selection
 from monai_sagan.transforms.anomaly import volume_score
@@ -22,7 +22,7 @@ from monai_sagan.transforms.picture_batches import PictureScoring
 from monai_sagan.transforms.resizing import resize
 from monai_sagan.transforms.slices import SliceLayout, check_slice_direction
 
-__all__ = ["SCORES", "ContrastScoreD", "ContrastScoreDict", "ContrastScored", "choose_score"]
+__all__ = ["SCORES", "ContrastScored", "choose_score"]
 
 # What the score of a case can be.
 SCORES = ("residual", "contrast")
@@ -159,6 +159,3 @@ def choose_score(bundle_root: str | Path, score: str = "auto") -> str:
             "contrast_networks or contrast_trees above 0, or choose score=residual."
         )
     return score
-
-
-ContrastScoreD = ContrastScoreDict = ContrastScored

@@ -10,7 +10,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor
 
-__all__ = ["Greyscale", "GreyscaleD", "GreyscaleDict", "Greyscaled"]
+__all__ = ["Greyscale", "Greyscaled"]
 
 # Luma of ITU-R BT.601, which PIL's mode "L" is.
 _LUMA = (0.299, 0.587, 0.114)
@@ -84,6 +84,3 @@ class Greyscaled(MapTransform):
         for key in self.key_iterator(d):
             d[key] = self.greyscale(d[key])
         return d
-
-
-GreyscaleD = GreyscaleDict = Greyscaled

@@ -12,7 +12,7 @@ from monai.utils import TransformBackends, convert_to_dst_type, convert_to_numpy
 
 from monai_sagan.errors import SettingError
 
-__all__ = ["ScaleToNetworkRange", "ScaleToNetworkRangeD", "ScaleToNetworkRangeDict", "ScaleToNetworkRanged"]
+__all__ = ["ScaleToNetworkRange", "ScaleToNetworkRanged"]
 
 # What lies below this share of the range of an image is air, and the noise in it.
 _AIR = 0.05
@@ -147,6 +147,3 @@ class ScaleToNetworkRanged(MapTransform):
         for key in self.key_iterator(d):
             d[key] = self.scale(d[key])
         return d
-
-
-ScaleToNetworkRangeD = ScaleToNetworkRangeDict = ScaleToNetworkRanged

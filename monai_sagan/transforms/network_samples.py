@@ -20,7 +20,7 @@ from monai_sagan.transforms.foreground import has_foreground
 from monai_sagan.transforms.resizing import resize
 from monai_sagan.transforms.slices import SliceLayout
 
-__all__ = ["NetworkSamples", "NetworkSamplesD", "NetworkSamplesDict", "NetworkSamplesd"]
+__all__ = ["NetworkSamples", "NetworkSamplesd"]
 
 
 class NetworkSamples(Transform):
@@ -130,6 +130,3 @@ class NetworkSamplesd(MapTransform):
         for key in self.key_iterator(d):
             d[key] = self.samples(d[key])
         return d
-
-
-NetworkSamplesD = NetworkSamplesDict = NetworkSamplesd

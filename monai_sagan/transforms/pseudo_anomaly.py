@@ -10,7 +10,7 @@ from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, RandomizableTransform
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor
 
-__all__ = ["RandPseudoAnomaly", "RandPseudoAnomalyD", "RandPseudoAnomalyDict", "RandPseudoAnomalyd"]
+__all__ = ["RandPseudoAnomaly", "RandPseudoAnomalyd"]
 
 
 class RandPseudoAnomaly(RandomizableTransform):
@@ -158,6 +158,3 @@ class RandPseudoAnomalyd(RandomizableTransform, MapTransform):
         for key in self.key_iterator(d):
             d[key] = self.pseudo_anomaly(d[key], d[self.source_key], randomize=False)
         return d
-
-
-RandPseudoAnomalyD = RandPseudoAnomalyDict = RandPseudoAnomalyd

@@ -12,7 +12,7 @@ from monai.utils import TransformBackends, convert_to_tensor
 from monai_sagan.transforms.resizing import resize
 from monai_sagan.transforms.slices import SliceLayout
 
-__all__ = ["WholeImage", "WholeImageD", "WholeImageDict", "WholeImaged"]
+__all__ = ["WholeImage", "WholeImaged"]
 
 
 class WholeImage(Transform):
@@ -108,6 +108,3 @@ class WholeImaged(MapTransform):
         for key in self.key_iterator(d):
             d[key] = self.whole_image(d[key])
         return d
-
-
-WholeImageD = WholeImageDict = WholeImaged

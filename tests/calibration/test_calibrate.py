@@ -14,15 +14,8 @@ import torch
 from scipy.stats import binom, kstest
 
 from monai_sagan import workflows
-from monai_sagan.bundles import (
-    CALIBRATED_WITH,
-    CALIBRATION,
-    CALIBRATION_MAPS,
-    derive_bundle,
-    describe_bundle,
-    find_bundle,
-    weights_sha256,
-)
+from monai_sagan.bundle_files import CALIBRATED_WITH, CALIBRATION, CALIBRATION_MAPS
+from monai_sagan.bundles import describe_bundle, find_bundle, weights_sha256
 from monai_sagan.calibration import (
     Calibration,
     PixelScale,
@@ -34,6 +27,7 @@ from monai_sagan.calibration import (
     write_calibration,
 )
 from monai_sagan.data import write_phantom, write_phantom_volumes
+from monai_sagan.derived_bundle import derive_bundle
 from monai_sagan.errors import UserError, causes_of, explain
 
 NAME = "sagan_anomaly_detection"

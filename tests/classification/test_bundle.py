@@ -18,7 +18,9 @@ import torch
 from monai.bundle import ConfigParser
 
 from monai_sagan import workflows
-from monai_sagan.bundles import WEIGHTS, derive_bundle, find_bundle
+from monai_sagan.bundle_files import WEIGHTS
+from monai_sagan.bundles import find_bundle
+from monai_sagan.derived_bundle import derive_bundle
 from monai_sagan.errors import UserError, causes_of, explain
 from monai_sagan.losses import AttentionClassificationLoss
 from monai_sagan.networks import GlobalAttentionClassifier
@@ -188,7 +190,7 @@ class TestPredict:
         self, asked: dict[str, Any], trained: Path, pictures: Path, tmp_path: Path
     ) -> None:
         (name,) = asked
-        with pytest.raises(UserError, match=f"^{name}: the bundle bundle knows no such thing; leave it out.$"):
+        with pytest.raises(UserError, match=f"^the bundle bundle has no setting '{name}'; leave the option out.$"):
             workflows.predict(trained, [pictures], tmp_path / "out", progress="none", **asked)
 
     def test_a_volume_is_refused_by_a_network_for_pictures(self, trained: Path, tmp_path: Path) -> None:

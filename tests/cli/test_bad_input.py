@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import torch
 
-from monai_sagan.bundles import FAMILIARITY, WEIGHTS, derive_bundle
+from monai_sagan.bundle_files import FAMILIARITY, WEIGHTS
+from monai_sagan.derived_bundle import derive_bundle
 
 DAMAGED = "the file is damaged or not an image; copy it again or leave it out."
 DISK_IS_FULL = "the disk is full; free some space or choose another folder."

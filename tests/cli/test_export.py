@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from monai_sagan import export
-from monai_sagan.bundles import WEIGHTS
+from monai_sagan.bundle_files import WEIGHTS
 from monai_sagan.networks import SAGANGenerator
 
 SHIPPED = "sagan_anomaly_detection"

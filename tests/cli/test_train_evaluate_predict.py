@@ -17,7 +17,8 @@ import torch
 from PIL import Image
 
 from monai_sagan import __version__
-from monai_sagan.bundles import WEIGHTS, describe_bundle
+from monai_sagan.bundle_files import WEIGHTS
+from monai_sagan.bundles import describe_bundle
 from monai_sagan.data import phantom_volume
 from monai_sagan.report import EvaluatedCase, evaluation_metrics
 from monai_sagan.tables import show_detection

@@ -15,10 +15,12 @@ import pytest
 import torch
 from PIL import Image
 
-from monai_sagan.bundles import WEIGHTS, derive_bundle, find_bundle
+from monai_sagan.bundle_files import WEIGHTS
+from monai_sagan.bundles import find_bundle
 from monai_sagan.comparison import METHODS, budget, compare_detection, detection, detection_table
 from monai_sagan.comparison.budget import plan_steps
 from monai_sagan.comparison.child import run_child
+from monai_sagan.derived_bundle import derive_bundle
 from monai_sagan.errors import UserError
 from monai_sagan.metrics import delong_auc, delong_difference
 from monai_sagan.report import evaluation

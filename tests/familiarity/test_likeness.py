@@ -12,7 +12,7 @@ import torch
 from scipy.stats import betabinom
 from sklearn.datasets import load_sample_images
 
-from monai_sagan.bundles import FAMILIARITY
+from monai_sagan.bundle_files import FAMILIARITY
 from monai_sagan.calibration import conformal_p_value
 from monai_sagan.data import phantom_image
 from monai_sagan.familiarity import (

@@ -14,7 +14,7 @@ import torch
 from monai.bundle import ConfigParser
 from PIL import Image
 
-from monai_sagan.bundles import FAMILIARITY
+from monai_sagan.bundle_files import FAMILIARITY
 from monai_sagan.data import HealthyUnlabeledDataset, phantom_volume
 from monai_sagan.errors import UserError
 from monai_sagan.familiarity import (

@@ -19,7 +19,8 @@ import SimpleITK as sitk
 import torch
 
 from monai_sagan import workflows
-from monai_sagan.bundles import derive_bundle, find_bundle
+from monai_sagan.bundles import find_bundle
+from monai_sagan.derived_bundle import derive_bundle
 from monai_sagan.networks import SAGANGenerator
 
 REAL = ("patient01_study1", "patient03_study1", "patient12_study1", "patient12_study2", "patient19_study1")

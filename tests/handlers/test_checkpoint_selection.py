@@ -14,7 +14,7 @@ from ignite.engine import Engine
 from torch import nn
 
 from monai_sagan import workflows
-from monai_sagan.bundles import SELECTION, WEIGHTS
+from monai_sagan.bundle_files import SELECTION, WEIGHTS
 from monai_sagan.engines import ScoreSelection
 from monai_sagan.errors import SettingError, UserError
 from monai_sagan.files import read_tensors, save_tensors

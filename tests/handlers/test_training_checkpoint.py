@@ -19,7 +19,9 @@ from monai.bundle import ConfigWorkflow
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from monai_sagan import workflows
-from monai_sagan.bundles import WEIGHTS, derive_bundle, find_bundle, run_bundle
+from monai_sagan.bundle_files import WEIGHTS
+from monai_sagan.bundles import find_bundle, run_bundle
+from monai_sagan.derived_bundle import derive_bundle
 from monai_sagan.errors import UserError
 from monai_sagan.handlers import TrainingCheckpoint
 from monai_sagan.transforms import RandPseudoAnomaly

@@ -15,7 +15,8 @@ import pytest
 import torch
 
 from monai_sagan import cli, workflows
-from monai_sagan.bundles import derive_bundle, find_bundle, run_bundle
+from monai_sagan.bundles import find_bundle, run_bundle
+from monai_sagan.derived_bundle import derive_bundle
 from monai_sagan.handlers import TrainingCheckpoint
 from monai_sagan.losses import CriticLoss
 from monai_sagan.networks import SAGANCritic, SAGANGenerator

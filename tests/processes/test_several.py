@@ -19,7 +19,7 @@ from on_several import IMAGES, NAME, gradients
 from PIL import Image
 
 from monai_sagan import workflows
-from monai_sagan.bundles import WEIGHTS
+from monai_sagan.bundle_files import WEIGHTS
 
 STATE = Path("models") / "training_state.pt"
 EPOCHS = 4  # of three steps: 24 images in batches of 8

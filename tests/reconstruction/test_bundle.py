@@ -12,7 +12,9 @@ import pytest
 import torch
 
 from monai_sagan import workflows
-from monai_sagan.bundles import WEIGHTS, derive_bundle, find_bundle
+from monai_sagan.bundle_files import WEIGHTS
+from monai_sagan.bundles import find_bundle
+from monai_sagan.derived_bundle import derive_bundle
 from monai_sagan.errors import causes_of, explain
 from monai_sagan.losses import ReconstructionLoss
 from monai_sagan.report import evaluation

@@ -122,18 +122,22 @@ class TestGoodRun:
         apply()
         assert "--slice-direction" not in (tmp_path / "told").read_text()
 
-    def test_a_bundle_that_cuts_no_slices_is_told_no_direction(
+    def test_a_bundle_is_told_nothing_that_it_does_not_know(
         self, panel: Any, child: Children, apply: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from AnomalyMapLib.widget_choices import SliceDirection
 
-        bundle = dataclasses.replace(panel.apply.bundles.bundle, cuts_slices=False)
+        bundle = dataclasses.replace(panel.apply.bundles.bundle, settings=frozenset())
         monkeypatch.setattr(panel.apply.bundles, "bundle", bundle)
-        panel.logic.getParameterNode().sliceDirection = SliceDirection.SAGITTAL
+        parameters = panel.logic.getParameterNode()
+        parameters.sliceDirection, parameters.judgeStrangers = SliceDirection.SAGITTAL, True
         assert not panel.ui.sliceDirectionComboBox.enabled
+        assert not panel.ui.judgeStrangersCheckBox.enabled
         child(f"Path({str(tmp_path / 'told')!r}).write_text(' '.join(sys.argv[1:]))")
         apply()
-        assert "--slice-direction" not in (tmp_path / "told").read_text()
+        told = (tmp_path / "told").read_text()
+        assert "--slice-direction" not in told
+        assert "--judge-strangers" not in told
 
     def test_a_second_run_takes_the_place_of_the_first(
         self, panel: Any, case: Any, scene: Any, child: Children, apply: Callable[[], None]

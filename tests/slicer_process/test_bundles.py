@@ -27,7 +27,7 @@ def test_the_bundle_of_this_checkout(module_folder: Path) -> None:
     assert bundle.version
     assert "Redraws an image as its healthy self" in bundle.purpose
     assert "Research only, not for diagnosis." in bundle.purpose
-    assert bundle.cuts_slices
+    assert {"slice_direction", "judge_strangers"} <= bundle.settings
     assert bundle.problem == ""
 
 
@@ -45,7 +45,7 @@ def test_bundles_that_the_extension_carries(tmp_path: Path) -> None:
 
 def test_what_a_bundle_need_not_tell(tmp_path: Path) -> None:
     folder = write_bundle(tmp_path / "mine", {"name": 5, "version": " 1.0 "}, has_weights=False)
-    assert read_bundle(folder) == Bundle(folder, "mine", "1.0", "", has_weights=False, cuts_slices=True)
+    assert read_bundle(folder) == Bundle(folder, "mine", "1.0", "", has_weights=False, settings=frozenset())
 
 
 def test_missing_weights(tmp_path: Path) -> None:
@@ -56,12 +56,12 @@ def test_missing_weights(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "cuts"), [('{"slice_direction": "axial"}', True), ('{"device": "cpu"}', False), ("{", True), ("3", True)]
+    ("config", "settings"), [('{"slice_direction": "axial"}', {"slice_direction"}), ("{", set()), ("3", set())]
 )
-def test_whether_slices_are_cut(tmp_path: Path, config: str, cuts: bool) -> None:
+def test_what_can_be_set(tmp_path: Path, config: str, settings: set[str]) -> None:
     folder = write_bundle(tmp_path / "mine", {})
     (folder / "configs" / "inference.json").write_text(config)
-    assert read_bundle(folder).cuts_slices is cuts
+    assert read_bundle(folder).settings == settings
 
 
 def test_no_such_folder(tmp_path: Path) -> None:

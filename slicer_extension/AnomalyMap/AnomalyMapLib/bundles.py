@@ -32,7 +32,7 @@ class Bundle:
         version: empty if it tells none.
         purpose: what it does and what it may be used for; empty if it does not tell.
         has_weights: whether it was trained and the weights are there.
-        cuts_slices: whether it takes a volume apart into slices, in a direction that can be chosen.
+        settings: names of what its inference config sets; of the options for a run it knows only those.
     """
 
     path: Path
@@ -40,7 +40,7 @@ class Bundle:
     version: str
     purpose: str
     has_weights: bool
-    cuts_slices: bool
+    settings: frozenset[str]
 
     @property
     def problem(self) -> str:
@@ -96,7 +96,7 @@ def read_bundle(folder: Path) -> Bundle:
         version=_text(metadata, "version"),
         purpose=" ".join(sentence for sentence in sentences if sentence),
         has_weights=(folder / _WEIGHTS).is_file(),
-        cuts_slices=_cuts_slices(folder / _INFERENCE),
+        settings=_settings(folder / _INFERENCE),
     )
 
 
@@ -112,12 +112,13 @@ def _read_metadata(path: Path) -> Mapping[str, Any]:
     return metadata
 
 
-def _cuts_slices(path: Path) -> bool:
-    """Whether a config has the setting; if that cannot be told, the child says what is wrong."""
+def _settings(path: Path) -> frozenset[str]:
+    """What a config sets; nothing if it cannot be read, and the child says what is wrong."""
     try:
-        return "slice_direction" in json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, TypeError):
-        return True
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return frozenset()
+    return frozenset(config) if isinstance(config, dict) else frozenset()
 
 
 def _text(metadata: Mapping[str, Any], key: str) -> str:

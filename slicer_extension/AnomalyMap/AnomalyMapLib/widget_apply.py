@@ -66,7 +66,8 @@ class ApplySection:
         if value is not None and value != self._bundle:  # and not from disk whenever a slider moves
             self.bundles.look_at(value)
         self._parameters, self._bundle = parameters, value
-        self._ui.sliceDirectionComboBox.enabled = self.bundles.cuts_slices
+        self._ui.sliceDirectionComboBox.enabled = self.bundles.has_setting("slice_direction")
+        self._ui.judgeStrangersCheckBox.enabled = self.bundles.has_setting("judge_strangers")
         self._show_apply()
 
     def close(self) -> None:
@@ -93,8 +94,8 @@ class ApplySection:
             parameters.inputVolume,
             self.bundles.bundle.path,
             device=parameters.device,
-            slice_direction=parameters.sliceDirection.value if self.bundles.cuts_slices else None,
-            judge_strangers=parameters.judgeStrangers,
+            slice_direction=parameters.sliceDirection.value if self.bundles.has_setting("slice_direction") else None,
+            judge_strangers=parameters.judgeStrangers and self.bundles.has_setting("judge_strangers"),
         )
 
     def _show_run(self) -> None:

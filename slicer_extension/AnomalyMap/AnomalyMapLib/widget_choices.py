@@ -116,10 +116,9 @@ class BundleChoice:
         for value in [*self._shipped, *_kept(_BUNDLE_FOLDERS)]:
             combo.addItem(self._name(value), value)
 
-    @property
-    def cuts_slices(self) -> bool:
-        """Whether a direction of slices can be chosen for the bundle."""
-        return self.bundle is None or self.bundle.cuts_slices
+    def has_setting(self, name: str) -> bool:
+        """Whether an option for a run makes a difference to the bundle."""
+        return self.bundle is not None and name in self.bundle.settings
 
     def look_at(self, value: str) -> None:
         """Reads what the bundle of a value says of itself, and shows it."""

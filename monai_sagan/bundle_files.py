@@ -1,0 +1,28 @@
+"""Where the files of a bundle lie, below its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = [
+    "CALIBRATED_WITH",
+    "CALIBRATION",
+    "CALIBRATION_MAPS",
+    "CONTRAST",
+    "FAMILIARITY",
+    "METADATA",
+    "SELECTION",
+    "TRAINED_ON",
+    "WEIGHTS",
+]
+
+METADATA = Path("configs") / "metadata.json"
+WEIGHTS = Path("models") / "model.pt"
+# What is trained besides, by healthy against unlabelled images, and what tells strangers; not every bundle has them.
+CONTRAST = Path("models") / "contrast.pt"
+FAMILIARITY = Path("models") / "familiarity.pt"
+SELECTION = Path("models") / "selection.json"
+CALIBRATION = Path("models") / "calibration.json"
+CALIBRATION_MAPS = Path("models") / "calibration_maps.pt"
+CALIBRATED_WITH = Path("models") / "calibrated_with.txt"
+TRAINED_ON = Path("models") / "trained_on.txt"

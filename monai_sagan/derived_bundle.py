@@ -1,0 +1,117 @@
+"""Bundles that differ from another in some settings."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.bundle import ConfigParser
+
+from monai_sagan.bundle_files import METADATA, WEIGHTS
+from monai_sagan.bundles import BASE_CONFIG, read_config
+from monai_sagan.config_text import is_expression
+from monai_sagan.errors import UserError
+from monai_sagan.files import save_tensors, write_whole_folder
+
+__all__ = ["derive_bundle"]
+
+# Folders of what is made by running a bundle.
+_MADE = {"models", "eval", "__pycache__"}
+
+
+def derive_bundle(
+    source: Path,
+    target: Path,
+    overrides: Mapping[str, Any],
+    metadata: Mapping[str, Any],
+    weights: Mapping[str, torch.Tensor] | None = None,
+) -> None:
+    """Makes a bundle that differs from another in some settings.
+
+    A setting is written where training finds it: in the training config, or in the inference config if that is where
+    the training config takes it from. So the new bundle runs as it was trained.
+
+    Args:
+        source: the bundle to start from.
+        target: the folder of the new one.
+        overrides: config ids (``base_channels``, ``train#trainer#amp``) and their new values.
+        metadata: entries of the metadata to replace.
+        weights: the weights of the new one; without them it has none.
+
+    Raises:
+        UserError: if an id is not in the bundle's configs, or ``target`` exists already and is not empty.
+    """
+    parsers = {name: ConfigParser(read_config(source, name)) for name in ("train", BASE_CONFIG)}
+    for key, value in overrides.items():
+        holder = next((parser for parser in parsers.values() if key in parser and not _is_taken(parser[key])), None)
+        if holder is None:
+            settings = sorted(
+                {key for parser in parsers.values() for key, value in parser.get().items() if _is_setting(value)}
+            )
+            raise UserError(f"{key}: the bundle {source.name} has no such setting; it has {', '.join(settings)}.")
+        if _is_setting(holder[key]) and not _is_like(value, holder[key]):
+            raise UserError(
+                f"{key}: {value!r} cannot take the place of {json.dumps(holder[key])}; give a value like it."
+            )
+        holder[key] = value
+    described = read_config(source, METADATA.stem) | dict(metadata)
+    _describe_network(described["network_data_format"], parsers[BASE_CONFIG])
+    contents = {name: parser.get() for name, parser in parsers.items()} | {"metadata": described}
+    try:
+        with write_whole_folder(target) as partial:
+            for path in source.rglob("*"):
+                relative = path.relative_to(source)
+                if path.is_file() and not _MADE.intersection(relative.parts):
+                    (partial / relative).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(path, partial / relative)
+            (partial / "models").mkdir()
+            if weights is not None:
+                save_tensors(dict(weights), partial / WEIGHTS)
+            for name, content in contents.items():
+                text = json.dumps(content, indent=4) + "\n"
+                (partial / "configs" / f"{name}.json").write_text(text, encoding="utf-8")
+    except FileExistsError as error:
+        raise UserError(f"{target}: {error.strerror}.") from error
+
+
+def _describe_network(formats: dict[str, Any], settings: ConfigParser) -> None:
+    """Brings what the metadata say of the network's input and output to its settings."""
+    image, output = formats["inputs"]["image"], formats["outputs"]["pred"]
+    image["spatial_shape"] = settings["image_size"]
+    if "classes" in settings:
+        names = settings["classes"]
+        output["num_channels"], output["spatial_shape"] = len(names), []
+        output["channel_def"] = {str(number): name for number, name in enumerate(names)}
+    else:
+        output["spatial_shape"] = settings["image_size"]
+
+
+def _is_like(value: Any, former: Any) -> bool:
+    """Whether a value can take the place of a setting: a number that of a number, a list that of a list, text that of
+    text, any of them that of nothing."""
+    if isinstance(value, str) and is_expression(value):
+        return True
+    return former is None or _kind(value) == _kind(former)
+
+
+def _kind(value: Any) -> type:
+    return type(value) if value is None or isinstance(value, (str, list, dict)) else float
+
+
+def _is_taken(value: Any) -> bool:
+    """Whether a config's entry is a macro that takes another config's."""
+    return isinstance(value, str) and value.startswith("%")
+
+
+def _is_setting(value: Any) -> bool:
+    """Whether a config's entry is what a user may want to change: a number, a switch, a word, a list or dictionary of
+    these, or nothing where one of them can stand."""
+    if isinstance(value, dict):
+        return all(not key.startswith("_") and _is_setting(item) for key, item in value.items())
+    if isinstance(value, list):
+        return all(_is_setting(item) for item in value)
+    return value is None or isinstance(value, (int, float)) or (isinstance(value, str) and value.isidentifier())
