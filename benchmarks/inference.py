@@ -154,7 +154,7 @@ def measure(
 
 
 def make_bundle(root: Path, width: int, num_res_blocks: int, patch_grid: int = 2) -> Path:
-    """A bundle with a network of a size and random weights, that scores and knows strangers as the one that ships."""
+    """A bundle with a network of a size and random weights, with all the scores that the one that ships has."""
     torch.manual_seed(0)
     sizes = {"base_channels": width, "num_res_blocks": num_res_blocks, "patch_grid": patch_grid}
     derive_bundle(BUNDLE, root, sizes, {}, SAGANGenerator(**sizes).state_dict())
@@ -171,7 +171,7 @@ def write_pictures(folder: Path, pictures: list[Image.Image], count: int) -> Non
 
 def score(restorer: Restorer, images: torch.Tensor) -> torch.Tensor:
     """The published scores of images (N, 1, rows, columns): the means of their maps."""
-    return restorer.maps(images).flatten(1).mean(1)
+    return restorer.maps(images).mean((1, 2, 3))
 
 
 if __name__ == "__main__":

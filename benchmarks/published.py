@@ -130,6 +130,8 @@ class PublishedTraining:
     ) -> None:
         self.generator = generator.train()
         self.critic = critic.train()
+        for layer in critic.layers:
+            layer.adn.A = nn.LeakyReLU(0.01)  # with all of its second derivative, as the authors' critic has it
         self.loader = loader
         self.device = device
         self.critic_steps = critic_steps_per_generator_step

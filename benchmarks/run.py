@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gc
 import time
+import traceback
 from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -61,15 +62,15 @@ PLANS = {
     ],
     "cuda": [
         Part(ceilings.main, "", (10, 30), (10, 15)),
-        Part(training.main, "--width 64 --batch 32 --block 20 --settings --settings compile=true", (5, 20), (120, 200)),
+        Part(training.main, "--width 64 --batch 32 --block 20", (5, 20), (40, 70)),
         Part(
             inference.main,
             "--batches 16 64 256 1024 --compiled 1024 --count 4096 --alone 200 --files 64",
             (5, 10),
-            (60, 90),
+            (110, 160),
         ),
         Part(precision.main, "", None, (40, 40)),
-        Part(scaling.main, "--width 64 --res-blocks 6", (2, 5), (45, 100)),
+        Part(scaling.main, "--width 64 --res-blocks 6", (2, 5), (90, 200)),
         Part(same_quality.main, "", None, (None, 600)),
     ],
 }
@@ -105,7 +106,7 @@ def run(
         common: arguments for each of them.
         variants: further arguments of the training's.
     """
-    begin = time.perf_counter()
+    begin, failed = time.perf_counter(), []
     for part in PLANS[device.split(":")[0]]:
         expected = part.seconds[full]
         if (parts is not None and part.name not in parts) or (parts is None and expected is None):
@@ -118,11 +119,17 @@ def run(
         turns = [] if part.turns is None else ["--turns", str(part.turns[full])]
         further = variants if part.name == "training" else []
         print(f"{part.name}:", flush=True)
-        part.main([*part.given.split(), *turns, *further, *common])
+        try:
+            part.main([*part.given.split(), *turns, *further, *common])
+        except Exception:  # the others still have something to tell
+            traceback.print_exc()
+            failed.append(part.name)
         gc.collect()
         if device.startswith("cuda"):
             torch.cuda.empty_cache()
         print(f"{part.name}: {time.perf_counter() - begun:.0f} s", flush=True)
+    if failed:
+        raise SystemExit(f"failed: {', '.join(failed)}; see above.")
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 )
             )
             print(describe(rows[-1]), flush=True)
-    write_result("training", arguments, {"pairs": PAIRS, "rows": rows})
+            write_result("training", arguments, {"pairs": PAIRS, "rows": rows})  # nothing is lost if the next one fails
 
 
 def parse_settings(given: Sequence[str]) -> dict[str, Any]:

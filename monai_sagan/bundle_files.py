@@ -18,7 +18,7 @@ __all__ = [
 
 METADATA = Path("configs") / "metadata.json"
 WEIGHTS = Path("models") / "model.pt"
-# What is trained besides, by healthy against unlabelled images, and what tells strangers; not every bundle has them.
+# What is trained besides, to score by contrast and to recognise out-of-distribution images; not all bundles have it.
 CONTRAST = Path("models") / "contrast.pt"
 FAMILIARITY = Path("models") / "familiarity.pt"
 SELECTION = Path("models") / "selection.json"

@@ -61,7 +61,7 @@ def find_bundle(bundle: str | Path) -> Path:
     if str(bundle) in shipped:
         return shipped[str(bundle)]
     if path.is_dir():
-        raise UserError(f"{path}: this folder is no bundle, it has no {METADATA}.")
+        raise UserError(f"{path}: this folder is not a bundle, it has no {METADATA}.")
     raise UserError(f"{bundle}: there is no such bundle; give a bundle's folder or one of {', '.join(shipped)}.")
 
 

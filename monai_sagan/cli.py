@@ -111,12 +111,12 @@ def calibrate(
     bundle: BundleArgument,
     data: DataOption,
     false_positive_rate: Annotated[
-        float, typer.Option(help="How many of healthy images may lie above the threshold.")
+        float, typer.Option(help="Share of healthy images allowed above the threshold, between 0 and 1.")
     ] = 0.05,
     device: DeviceOption = "auto",
     progress: ProgressOption = ProgressChoice.bar,
 ) -> None:
-    """Give a bundle's scores a scale: p-values and a threshold, by healthy images that were not trained on."""
+    """Calibrate a bundle's scores (p-values, threshold, findings) on healthy images that were held out of training."""
     with quick_imports():
         from monai_sagan import workflows
         from monai_sagan.calibration import describe_calibration
@@ -158,9 +158,11 @@ def predict(
     inputs: Annotated[
         list[Path], typer.Argument(metavar="INPUT...", help="Images, volumes, DICOM series, or folders of them.")
     ],
-    output: Annotated[Path, typer.Option(help="Folder for the maps, what they amount to in JSON, and a table.")],
+    output: Annotated[
+        Path, typer.Option(help="Folder for the anomaly maps, a JSON summary of each, and a table of results.")
+    ],
     series: Annotated[
-        list[str] | None, typer.Option(help="Number or UID of a DICOM series to take; may be repeated. All without.")
+        list[str] | None, typer.Option(help="Number or UID of a DICOM series; repeatable. Default: all series.")
     ] = None,
     slice_direction: Annotated[
         SliceDirection | None, typer.Option(help="How volumes are cut into slices; by default as the bundle has it.")
@@ -169,17 +171,17 @@ def predict(
     save_restored: Annotated[bool, typer.Option("--save-restored", help="Write the restored images too.")] = False,
     save_dicom: Annotated[bool, typer.Option("--dicom", help="Write DICOM objects for the source series too.")] = False,
     map_threshold: Annotated[
-        float | None, typer.Option(help="What lies above it in the map becomes the DICOM segmentation.")
+        float | None, typer.Option(help="Map value above which voxels form the DICOM segmentation.")
     ] = None,
     keep_patient_data: Annotated[
-        bool, typer.Option("--keep-patient-data", help="Tell in the JSON who the patient of a DICOM image is.")
+        bool, typer.Option("--keep-patient-data", help="Include the patient's identifiers from DICOM in the JSON.")
     ] = False,
-    judge_strangers: Annotated[
+    judge_ood: Annotated[
         bool,
-        typer.Option("--judge-strangers", help="Give p-values of images unlike those the bundle was made for, too."),
+        typer.Option("--judge-ood", help="Give p-values for out-of-distribution images as well."),
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Make results again that are there already; else they are skipped.")
+        bool, typer.Option("--overwrite", help="Recompute existing results instead of skipping them.")
     ] = False,
     device: DeviceOption = "auto",
     progress: ProgressOption = ProgressChoice.bar,
@@ -199,7 +201,7 @@ def predict(
         save_dicom=save_dicom,
         map_threshold=map_threshold,
         keep_patient_data=keep_patient_data,
-        judge_strangers=judge_strangers,
+        judge_ood=judge_ood,
         overwrite=overwrite,
         device=device,
         progress=progress.value,
@@ -241,9 +243,13 @@ def view(
             metavar="RESULT", help="NAME_anomaly.json, the map beside it, or their folder; by default the volume's."
         ),
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; by default, only this computer can.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; by default only this computer can connect.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any that is free.")] = 8080,
-    no_browser: Annotated[bool, typer.Option("--no-browser", help="Tell the address, and open no browser.")] = False,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Print the address without opening a browser.")
+    ] = False,
 ) -> None:
     """Show a volume and its map in a browser (needs the extra "viewer")."""
     with quick_imports():
@@ -266,14 +272,15 @@ def compare(
     methods: Annotated[
         str,
         typer.Option(
-            help="With commas between: sagan, sagan-published, residual, classifier, autoencoder, variational, "
+            help="Comma-separated: sagan, sagan-published, residual, classifier, autoencoder, variational, "
             "denoising. The first is compared with each of the others."
         ),
     ] = "sagan,sagan-published,classifier,autoencoder,variational,denoising",
     seeds: Annotated[int, typer.Option(help="Repetitions.")] = 5,
-    minutes: Annotated[float, typer.Option(help="Of training, for each method and seed.")] = 4.0,
+    minutes: Annotated[float, typer.Option(help="Training minutes for each method and seed.")] = 4.0,
     anomaly_ratios: Annotated[
-        str, typer.Option(help="Shares of anomalous images in the unlabelled set to repeat all with: 0,0.2,...")
+        str,
+        typer.Option(help="Repeat everything with these shares of anomalous images in the unlabelled set: 0,0.2,..."),
     ] = "",
     device: DeviceOption = "auto",
     progress: ProgressOption = ProgressChoice.bar,
@@ -310,10 +317,12 @@ def compare_attention(
         list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings of the bundle, such as epochs=20.")
     ] = None,
     backbones: Annotated[
-        str, typer.Option(help="Names of networks, with commas between.")
+        str, typer.Option(help="Comma-separated names of networks.")
     ] = "googlenet,vgg16,resnet50,densenet121",
     seeds: Annotated[int, typer.Option(help="Repetitions.")] = 5,
-    source: Annotated[str, typer.Option(help="What the map is made of: batch, bank or statistics.")] = "statistics",
+    source: Annotated[
+        str, typer.Option(help="What the weight map is learned from: batch, bank or statistics.")
+    ] = "statistics",
     device: DeviceOption = "auto",
     progress: ProgressOption = ProgressChoice.bar,
 ) -> None:
@@ -359,7 +368,7 @@ def _numbers(option: str, text: str) -> list[float]:
     try:
         return [float(part) for part in _parts(text)]
     except ValueError as error:
-        raise UserError(f"{option} {text}: give numbers with commas between, such as 0,0.5,1.") from error
+        raise UserError(f"{option} {text}: give comma-separated numbers, such as 0,0.5,1.") from error
 
 
 def _parse_settings(settings: list[str]) -> dict[str, Any]:

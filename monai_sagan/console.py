@@ -13,14 +13,14 @@ __all__ = ["ProgressChoice", "ProgressOption", "fail", "show_error"]
 
 
 class ProgressChoice(str, Enum):
-    """How to tell how far the work is."""
+    """How to report progress."""
 
     bar = "bar"
     json = "json"
     none = "none"
 
 
-ProgressOption = Annotated[ProgressChoice, typer.Option(help="A bar, one JSON object a line, or nothing.")]
+ProgressOption = Annotated[ProgressChoice, typer.Option(help="Progress as a bar, as JSON lines, or none.")]
 
 
 def show_error(message: str) -> None:

@@ -38,7 +38,7 @@ def run_demo(output: Path, *, device: str = "auto", progress: ProgressKind = "ba
         output: folder for everything: ``data``, ``data_volumes``, ``bundle``, ``evaluation``, ``evaluation_volumes``,
             ``volume`` and ``volume.png``.
         device: "auto", "cpu" or a CUDA device.
-        progress: how to tell how far it is.
+        progress: how to report progress.
 
     Returns:
         The metrics of the evaluation on images, and, as ``volumes``, on volumes.

@@ -180,7 +180,8 @@ def join(device: torch.device) -> None:
     rank, world = process_rank()
     # A store of its own, since a second group would take the first one's addresses for its own.
     store = dist.PrefixStore(f"group {next(_groups)}", shared_store())
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", store=store, rank=rank, world_size=world)
+    of_gpu: dict[str, Any] = {"backend": "nccl", "device_id": device} if device.type == "cuda" else {"backend": "gloo"}
+    dist.init_process_group(store=store, rank=rank, world_size=world, **of_gpu)
     idist.sync()
 
 

@@ -70,7 +70,7 @@ def _sentence(error: BaseException) -> str | None:
     """What to tell a user, or None for an error of this software, which needs its traceback."""
     causes = causes_of(error)
     if is_of_lost_process(causes[-1]):
-        return "another process ended, and this one with it; mend what it tells, and start again (train with --resume)."
+        return "another process ended, and this one with it; see its message, and start again (train with --resume)."
     is_known = any(isinstance(cause, (UserError, OSError)) for cause in causes)
     return explain(error) if is_known else None
 

@@ -47,7 +47,7 @@ def train(
         overrides: settings of the new bundle.
         resume: whether to go on with the training in ``output``, if there is one.
         device: "auto", "cpu" or a CUDA device.
-        progress: how to tell how far the training is.
+        progress: how to report progress.
 
     Returns:
         ``output``.
@@ -82,7 +82,7 @@ def train(
         raise  # --resume goes on
     except BaseException as error:
         if is_first() and not going_on and not (output / WEIGHTS).is_file():
-            shutil.rmtree(output)  # nothing was trained: the same command works again once the error is mended
+            shutil.rmtree(output)  # nothing was trained: the same command works again once the error is resolved
         causes = causes_of(error)
         if overrides and isinstance(causes[-1], ValueError) and not any(isinstance(c, UserError) for c in causes):
             raise UserError(
@@ -109,7 +109,7 @@ def calibrate(
         data: a folder in the Med-AD layout; its healthy training images are taken, but for those that were trained on.
         false_positive_rate: how many of healthy images may lie above the threshold.
         device: "auto", "cpu" or a CUDA device.
-        progress: how to tell how far it is.
+        progress: how to report progress.
 
     Returns:
         What is kept.
@@ -146,7 +146,7 @@ def evaluate(
         data: a folder in the Med-AD layout; of labelled images, for a classifier.
         output: where to write.
         device: "auto", "cpu" or a CUDA device.
-        progress: how to tell how far it is.
+        progress: how to report progress.
 
     Returns:
         The metrics, as in ``metrics.json``.
@@ -179,7 +179,7 @@ def predict(
     save_dicom: bool = False,
     map_threshold: float | None = None,
     keep_patient_data: bool = False,
-    judge_strangers: bool = False,
+    judge_ood: bool = False,
     overwrite: bool = False,
     device: str = "auto",
     progress: ProgressKind = "bar",
@@ -200,10 +200,10 @@ def predict(
         save_dicom: whether to write DICOM objects too.
         map_threshold: what lies above it in the map is the DICOM segmentation; None for none.
         keep_patient_data: whether the JSON tells who the patient of a DICOM image is.
-        judge_strangers: whether images unlike those that the bundle was made for have p-values all the same.
+        judge_ood: whether images unlike those that the bundle was made for have p-values all the same.
         overwrite: whether results that are there are made again.
         device: "auto", "cpu" or a CUDA device.
-        progress: how to tell how far it is.
+        progress: how to report progress.
 
     Returns:
         ``num_done``, ``num_skipped`` (those that were done before) and ``num_failed``, of all processes; None in those
@@ -231,7 +231,7 @@ def predict(
             save_restored=save_restored,
             save_dicom=save_dicom,
             map_threshold=map_threshold,
-            judge_strangers=judge_strangers,
+            judge_ood=judge_ood,
             slice_direction=slice_direction,
         ),
         **_device(device),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -75,7 +77,9 @@ class TestFind:
     def test_a_folder_that_is_no_bundle(self, tmp_path: Path) -> None:
         with pytest.raises(UserError) as caught:
             find_bundle(tmp_path)
-        assert str(caught.value) == f"{tmp_path}: this folder is no bundle, it has no {Path('configs/metadata.json')}."
+        assert (
+            str(caught.value) == f"{tmp_path}: this folder is not a bundle, it has no {Path('configs/metadata.json')}."
+        )
 
 
 class TestDescribe:
@@ -172,6 +176,14 @@ class TestDerive:
         with pytest.raises(UserError, match=r"^base_channels: 'many' cannot take the place of 8; give a value like it"):
             derive_bundle(find_bundle(NAME), tmp_path / "new", {"base_channels": "many"}, {})
 
+    @pytest.mark.parametrize("name", ["train", "inference", "metadata"])
+    def test_a_damaged_config(self, name: str, tiny_bundle: Path, tmp_path: Path) -> None:
+        source = Path(shutil.copytree(tiny_bundle, tmp_path / "source"))
+        (source / "configs" / f"{name}.json").write_text('{"a": ')
+        with pytest.raises(UserError, match=f"{name}.json: this config is damaged"):
+            derive_bundle(source, tmp_path / "target", {}, {})
+        assert not (tmp_path / "target").exists()
+
     def test_metadata(self, tmp_path: Path) -> None:
         derive_bundle(find_bundle(NAME), tmp_path / "new", {"image_size": [48, 32]}, {"data_source": "mine"})
         before, after = read(find_bundle(NAME), "metadata"), read(tmp_path / "new", "metadata")
@@ -225,6 +237,15 @@ def test_pictures_are_scored_by_contrast_together(
     paths = [a_picture(f"{side}.png", size=(side, 40)) for side in (40, 50, 60)]
     workflows.predict("sagan_anomaly_detection", paths, tmp_path / "maps", device="cpu", progress="none")
     assert seen == [3]
+
+
+def test_required_packages_are_those_of_the_package() -> None:
+    project = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
+    needed = set(re.findall(r'^    "([\w-]+)>=[\d.]+",$', project, re.MULTILINE))
+    # Every bundle names the first three elsewhere; the others are of commands alone.
+    needed -= {"monai", "numpy", "torch", "rich", "typer", "SimpleITK"}
+    for bundle in shipped_bundles().values():
+        assert set(read(bundle, "metadata")["required_packages_version"]) == needed
 
 
 @pytest.mark.parametrize("name", ["sagan_anomaly_detection", "reconstruction_anomaly_detection"])

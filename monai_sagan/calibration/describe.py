@@ -10,7 +10,7 @@ from monai_sagan.calibration.conformal import (
 )
 from monai_sagan.calibration.pixel_scale import PixelScale
 from monai_sagan.calibration.store import Calibration
-from monai_sagan.calibration.transform import STRANGER_RATE
+from monai_sagan.calibration.transform import OOD_RATE
 
 __all__ = ["describe_calibration"]
 
@@ -29,7 +29,7 @@ def describe_calibration(calibration: Calibration) -> list[str]:
         if scores := calibration.scores(of_volumes=of_volumes):
             sentences += [_promise(kind, scores, calibration.rate)]
             sentences += _of_maps(kind, calibration.scale(of_volumes=of_volumes), calibration.rate)
-            sentences += _of_strangers(kind, calibration.strangeness(of_volumes=of_volumes))
+            sentences += _of_ood_images(kind, calibration.ood_score(of_volumes=of_volumes))
     return sentences
 
 
@@ -59,9 +59,9 @@ def _of_maps(kind: str, scale: PixelScale | None, rate: float) -> list[str]:
     ]
 
 
-def _of_strangers(kind: str, strangeness: tuple[float, ...]) -> list[str]:
-    if not strangeness:
-        return [f"{kind.capitalize()} of something else are not recognised by their looks: the bundle knows none."]
-    if smallest_p_value(len(strangeness)) > STRANGER_RATE:
-        return [f"Too few healthy {kind} to recognise those of something else; {fewest_healthy(STRANGER_RATE)} do."]
-    return [f"Of {kind} like these, {STRANGER_RATE:.0%} are taken for something else by mistake."]
+def _of_ood_images(kind: str, ood_score: tuple[float, ...]) -> list[str]:
+    if not ood_score:
+        return [f"Out-of-distribution {kind} are not recognised by their looks: this bundle has no reference data."]
+    if smallest_p_value(len(ood_score)) > OOD_RATE:
+        return [f"Too few healthy {kind} to recognise out-of-distribution ones; {fewest_healthy(OOD_RATE)} are needed."]
+    return [f"Of {kind} like these, {OOD_RATE:.0%} are falsely flagged as out of distribution."]

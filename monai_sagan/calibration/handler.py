@@ -78,7 +78,7 @@ class CalibrationWriter:
             calibration = replace(
                 calibration,
                 image_scores=tuple(sorted(self.pictures.scores)),
-                image_strangeness=tuple(sorted(self.pictures.strangeness)),
+                image_ood_scores=tuple(sorted(self.pictures.ood_score)),
                 image_scale=self.pictures.scale(1),
             )
         if self.volumes.scores:
@@ -86,7 +86,7 @@ class CalibrationWriter:
                 calibration,
                 volume_scores=tuple(sorted(self.volumes.scores)),
                 slice_scores=tuple(self.volumes.slice_scores),
-                volume_strangeness=tuple(sorted(self.volumes.strangeness)),
+                volume_ood_scores=tuple(sorted(self.volumes.ood_score)),
                 volume_scale=self.volumes.scale(NUM_PLACES),
             )
         # First, so that none of them is ever taken for a test.
@@ -109,7 +109,7 @@ class CalibrationWriter:
         return replace(
             self.empty,
             image_scores=former.image_scores,
-            image_strangeness=former.image_strangeness,
+            image_ood_scores=former.image_ood_scores,
             image_scale=former.image_scale,
         )
 
@@ -120,13 +120,13 @@ class _Collected:
     def __init__(self) -> None:
         self.scores: list[float] = []
         self.slice_scores: list[tuple[float, ...]] = []
-        self.strangeness: list[float] = []
+        self.ood_score: list[float] = []
         self.maps: list[MapOfHealthy] = []
 
     def add(self, case: Mapping[Hashable, Any], image_size: Sequence[int]) -> None:
         self.scores.append(case["anomaly_score"])
-        if case.get("strangeness") is not None:
-            self.strangeness.append(case["strangeness"])
+        if case.get("ood_score") is not None:
+            self.ood_score.append(case["ood_score"])
         if case["slice_axis"] is not None:
             self.slice_scores.append(tuple(anatomical_slice_scores(case)))
         if len(image_size) == 2:

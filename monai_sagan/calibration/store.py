@@ -16,7 +16,7 @@ from monai_sagan.files import read_tensors, save_tensors, write_json
 
 __all__ = ["Calibration", "read_calibration", "write_calibration"]
 
-_SCHEMA_VERSION = 3
+_SCHEMA_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Calibration:
         image_scores: of pictures.
         volume_scores: of volumes.
         slice_scores: of each volume, those of its slices in anatomical order; 0 is background.
-        image_strangeness: of pictures, how unlike the training images they are; empty if the bundle cannot tell.
-        volume_strangeness: of volumes.
+        image_ood_scores: of pictures, how unlike the training images they are; empty if the bundle cannot tell.
+        volume_ood_scores: of volumes.
         score_kind: what the scores are: "residual" or "contrast".
         image_scale: what is ordinary in the maps of pictures; None for too few of them.
         volume_scale: of volumes.
@@ -43,8 +43,8 @@ class Calibration:
     image_scores: tuple[float, ...] = ()
     volume_scores: tuple[float, ...] = ()
     slice_scores: tuple[tuple[float, ...], ...] = field(default=())
-    image_strangeness: tuple[float, ...] = ()
-    volume_strangeness: tuple[float, ...] = ()
+    image_ood_scores: tuple[float, ...] = ()
+    volume_ood_scores: tuple[float, ...] = ()
     score_kind: str = "residual"
     # Tensors, which do not compare as a whole; the scores tell one calibration from another.
     image_scale: PixelScale | None = field(default=None, compare=False)
@@ -54,9 +54,9 @@ class Calibration:
         """The scores that one of these kinds is compared with."""
         return self.volume_scores if of_volumes else self.image_scores
 
-    def strangeness(self, *, of_volumes: bool) -> tuple[float, ...]:
-        """The strangeness that one of these kinds is compared with."""
-        return self.volume_strangeness if of_volumes else self.image_strangeness
+    def ood_score(self, *, of_volumes: bool) -> tuple[float, ...]:
+        """The ood_score that one of these kinds is compared with."""
+        return self.volume_ood_scores if of_volumes else self.image_ood_scores
 
     def scale(self, *, of_volumes: bool) -> PixelScale | None:
         """What is ordinary in the maps of one of these kinds."""
@@ -96,7 +96,7 @@ class Calibration:
 
 
 _SCALES = ("image_scale", "volume_scale")
-_NUMBERS = ("image_scores", "volume_scores", "image_strangeness", "volume_strangeness")
+_NUMBERS = ("image_scores", "volume_scores", "image_ood_scores", "volume_ood_scores")
 
 
 def read_calibration(bundle_root: str | Path) -> Calibration | None:

@@ -16,11 +16,11 @@ from monai_sagan.transforms import SliceLayout
 
 __all__ = ["CompareWithHealthyd", "anatomical_slice_scores"]
 
-# As many images like those that a bundle was made for are taken for strangers, on average.
-STRANGER_RATE = 0.05
+# As many images like those that a bundle was made for are flagged falsely, on average.
+OOD_RATE = 0.05
 
 _WITHHELD = "its p-value is withheld"
-_NOT_WITHHELD = "its p-value, which was asked for all the same, promises nothing"
+_NOT_WITHHELD = "its p-value was requested all the same, and is not valid"
 
 
 class CompareWithHealthyd(MapTransform):
@@ -33,17 +33,17 @@ class CompareWithHealthyd(MapTransform):
     weights, another kind of score, pictures where a volume is, or volumes taken apart along another direction. A
     sentence says so, but where it was not calibrated at all.
 
-    It also tells strangers, images of something else than what the bundle was made for, by their ``strangeness`` and
-    ``mismatches``: ``is_stranger`` (None where it cannot be told), ``stranger_p_value``, the share of healthy images
-    that are as strange, and ``stranger_reasons``. A p-value promises nothing of a stranger, so that and the findings
-    are withheld.
+    It also flags images that are out of distribution, of something else than what the bundle was made for, by their
+    ``ood_score`` and ``mismatches``: ``is_ood`` (None where it cannot be determined),
+    ``ood_p_value``, the share of healthy images that are as unusual, and
+    ``ood_reasons``. A p-value promises nothing of them, so that and the findings are withheld.
 
     Args:
         keys: key of the map, one.
         bundle_root: the bundle's folder.
         weights_sha256: of the bundle's weights.
         slice_direction: along which volumes are taken apart.
-        judge_strangers: whether strangers have p-values and findings all the same.
+        judge_ood: whether such images have p-values and findings all the same.
 
     Raises:
         UserError: if the calibration is damaged.
@@ -55,13 +55,13 @@ class CompareWithHealthyd(MapTransform):
         bundle_root: str | Path,
         weights_sha256: str | None,
         slice_direction: str | int,
-        judge_strangers: bool = False,
+        judge_ood: bool = False,
     ) -> None:
         super().__init__(keys)
         self.calibration = read_calibration(bundle_root)
         self.weights_sha256 = weights_sha256
         self.slice_direction = str(slice_direction)
-        self.judge_strangers = judge_strangers
+        self.judge_ood = judge_ood
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
@@ -71,12 +71,12 @@ class CompareWithHealthyd(MapTransform):
         calibration, is_volume = self.calibration, d["slice_axis"] is not None
         problem = "" if calibration is None else calibration.problem(d, self.weights_sha256, self.slice_direction)
         comparable = None if problem else calibration
-        d |= _strangeness(d, comparable, is_volume)
+        d |= _ood(d, comparable, is_volume)
         if problem:
             d["warnings"].append(problem)
-        if d["is_stranger"]:
-            d["warnings"].append(_stranger_warning(d, self.judge_strangers))
-        if d["is_stranger"] and not self.judge_strangers:
+        if d["is_ood"]:
+            d["warnings"].append(_ood_warning(d, self.judge_ood))
+        if d["is_ood"] and not self.judge_ood:
             d["findings"] = d["finding_threshold"] = None
             d.pop("findings_map", None)
         elif comparable is not None:
@@ -99,23 +99,27 @@ class CompareWithHealthyd(MapTransform):
         return found
 
 
-def _strangeness(d: Mapping[Hashable, Any], calibration: Calibration | None, is_volume: bool) -> dict[Hashable, Any]:
+def _ood(d: Mapping[Hashable, Any], calibration: Calibration | None, is_volume: bool) -> dict[Hashable, Any]:
     """Whether a case is something else than what the bundle was made for."""
     reasons, p_value = list(d.get("mismatches", [])), None
-    known = () if calibration is None else calibration.strangeness(of_volumes=is_volume)
-    if d.get("strangeness") is not None and known:
-        p_value = conformal_p_value(d["strangeness"], known)
-        if p_value <= STRANGER_RATE:
+    known = () if calibration is None else calibration.ood_score(of_volumes=is_volume)
+    if d.get("ood_score") is not None and known:
+        p_value = conformal_p_value(d["ood_score"], known)
+        if p_value <= OOD_RATE:
             reasons.append(
                 f"It looks unlike the images that the bundle was made for, more so than {1 - p_value:.0%} of them."
             )
-    is_stranger = None if p_value is None and not reasons else bool(reasons)
-    return {"is_stranger": is_stranger, "stranger_p_value": p_value, "stranger_reasons": reasons}
+    is_ood = None if p_value is None and not reasons else bool(reasons)
+    return {
+        "is_ood": is_ood,
+        "ood_p_value": p_value,
+        "ood_reasons": reasons,
+    }
 
 
-def _stranger_warning(d: Mapping[Hashable, Any], is_judged: bool) -> str:
+def _ood_warning(d: Mapping[Hashable, Any], is_judged: bool) -> str:
     withheld = _NOT_WITHHELD if is_judged else _WITHHELD
-    return f"Do not rely on this result; {withheld}. {' '.join(d['stranger_reasons'])}"
+    return f"Do not rely on this result; {withheld}. {' '.join(d['ood_reasons'])}"
 
 
 def anatomical_slice_scores(case: Mapping[Hashable, Any], key: str = "anomaly_map") -> list[float]:

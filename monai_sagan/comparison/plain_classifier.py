@@ -57,7 +57,7 @@ class PlainClassifierTraining:
         epochs: most passes over the images, however many the steps.
         seed: of the network and its training.
         device: where to train.
-        progress: how to tell how far the training is.
+        progress: how to report progress.
     """
 
     def __init__(

@@ -36,7 +36,7 @@ class HealthyUnlabeledDataset(Dataset):
         transform: deterministic preparation, the same for all; its result holds the samples of an image, (N, C,
             *spatial), as ``image``.
         num_workers: threads that prepare.
-        progress: how to tell how far the preparation is.
+        progress: how to report progress.
         in_shares: whether each of the processes that train together prepares its share for all.
 
     Attributes:
@@ -81,7 +81,7 @@ class LabeledDataset(Dataset):
         transform: deterministic preparation; its result holds the image, (C, *spatial), as ``image``.
         augment: changes an image (C, *spatial) at random, each time that it is asked for.
         num_workers: threads that prepare.
-        progress: how to tell how far the preparation is.
+        progress: how to report progress.
         in_shares: as for :class:`HealthyUnlabeledDataset`.
 
     Raises:
@@ -135,7 +135,7 @@ def prepare_samples(
         data: lists of cases by name.
         transform: its result holds the prepared image as ``image``.
         num_workers: threads that prepare.
-        progress: how to tell how far it is.
+        progress: how to report progress.
         in_shares: as for :class:`HealthyUnlabeledDataset`.
 
     Raises:

@@ -21,7 +21,7 @@ class HealthyDataset(Dataset):
         data: dictionaries, as :func:`~monai_sagan.data.load_training_set` gives them under ``healthy``.
         transform: deterministic preparation; its result holds the samples of an image, (N, C, *spatial), as ``image``.
         num_workers: threads that prepare.
-        progress: how to tell how far the preparation is.
+        progress: how to report progress.
         in_shares: as for :class:`~monai_sagan.data.HealthyUnlabeledDataset`.
 
     Attributes:

@@ -53,7 +53,7 @@ def read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
         num_bytes = math.prod(shape) * _voxel_type(header, path).itemsize
         if num_bytes > path.stat().st_size * (_MAX_COMPRESSION if is_compressed else 1):
             raise EOFError("Voxels are missing.")  # before memory is filled for them
-        header.check_fix(logging.Logger("unheard", logging.CRITICAL))  # what it mends, it tells
+        header.check_fix(logging.Logger("unheard", logging.CRITICAL))  # it logs what it repairs
         voxels = _read_voxels(file, header, shape)
         while is_compressed and file.read(_CHUNK):
             pass  # the checksum comes last

@@ -8,6 +8,7 @@ import torch
 from torch.utils.data import Dataset, default_collate
 
 from monai_sagan.data.datasets import HealthyUnlabeledDataset
+from monai_sagan.transfers import upload
 
 __all__ = ["OnDeviceDataset", "collate_pairs", "keep_on_device"]
 
@@ -50,8 +51,8 @@ class OnDeviceDataset(Dataset):
         Returns:
             ``image`` and ``unlabeled``, (B, C, *spatial) in [-1, 1], on the device.
         """
-        numbers = torch.as_tensor(indices)
-        chosen = {key: images[(numbers % len(images)).to(images.device)] for key, images in self.images.items()}
+        numbers = upload(torch.as_tensor(indices), self.images["image"].device)
+        chosen = {key: images[numbers % len(images)] for key, images in self.images.items()}
         return {key: images.float().div(127.5).sub(1) for key, images in chosen.items()}
 
 

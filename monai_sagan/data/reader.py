@@ -38,7 +38,7 @@ _SLICES_AT_ONCE = 16
 
 
 class CaseReader(ImageReader):
-    """Reads a case: a picture, a volume, a DICOM image or series; and refuses what is no usable image.
+    """Reads a case: a picture, a volume, a DICOM image or series; and refuses what cannot be used.
 
     Pictures are read by PIL, NIfTI by :func:`~monai_sagan.data.nifti.read_nifti`, everything else by ITK, and the
     geometry of a DICOM series is that of its headers. Arrays have the axes of the file's geometry, x first. Of the rest
@@ -130,7 +130,7 @@ def _check_file(path: Path) -> None:
     """Refuses what libraries would give all kinds of errors for."""
     if not path.exists():
         if path.is_symlink():
-            raise ImageError(path, "this is a symbolic link that leads nowhere; mend it or leave it out.")
+            raise ImageError(path, "this is a symbolic link that leads nowhere; repair it or leave it out.")
         raise ImageError(path, "there is no such file.")
     if not path.is_file():
         raise ImageError(path, "this is no file that can be read; leave it out.")

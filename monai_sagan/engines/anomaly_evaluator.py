@@ -93,7 +93,10 @@ class AnomalyEvaluator(Evaluator):
     def _complete(self, case: dict[str, Any], results: dict[str, torch.Tensor]) -> dict[str, Any]:
         # NaN and infinity stay in a sum, which is fifty times as fast as a look at every voxel.
         if not all(bool(result.sum().isfinite()) for result in results.values()):
-            return _failed(case, "the network makes of it what is no number; its weights cannot be used.")
+            return _failed(
+                case,
+                "the network's output is NaN or infinite, so its weights cannot be used; train it again.",
+            )
         try:
             return case | results if self.finish is None else self.finish(case | results)
         except RuntimeError as error:  # which MONAI makes of whatever a transform raises

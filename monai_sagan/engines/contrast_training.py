@@ -73,7 +73,7 @@ class ContrastTraining:
         steps: of each network's training, with 16 healthy and 16 unlabelled images each.
         seed: of division, networks and trees.
         device: where to train.
-        progress: how to tell how far the training is.
+        progress: how to report progress.
         resume: whether a file that is there stays, as part of the training that goes on.
 
     Raises:
@@ -285,7 +285,11 @@ def train_network(
     device = next(network.parameters()).device
     # Convolutions are half as fast on processors with the channels apart.
     network = network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    averaged = AveragedModel(network, multi_avg_fn=_move_average, use_buffers=True)
+
+    def average(old: Sequence[torch.Tensor], new: Sequence[torch.Tensor], _: torch.Tensor | int) -> None:
+        _move_average(old, new, step - 1)  # as torch counts, on a GPU, where reading it means to wait for it
+
+    averaged = AveragedModel(network, multi_avg_fn=average, use_buffers=True)
     optimizer = torch.optim.AdamW(network.parameters(), _LEARNING_RATE, weight_decay=_WEIGHT_DECAY, fused=True)
     # Of five steps the warm-up would be one, and its length none.
     total = max(steps, 5) + 1
@@ -335,9 +339,9 @@ def _endlessly(numbers: torch.Tensor, random: torch.Generator) -> Iterator[torch
         waiting = waiting[_BATCH:]
 
 
-def _move_average(averaged: Sequence[torch.Tensor], current: Sequence[torch.Tensor], count: torch.Tensor | int) -> None:
+def _move_average(averaged: Sequence[torch.Tensor], current: Sequence[torch.Tensor], count: int) -> None:
     """Moves averaged tensors towards the current ones, in the first steps further, which no start then spoils."""
-    kept = min(_AVERAGED, float(count) / (float(count) + 10))
+    kept = min(_AVERAGED, count / (count + 10))
     for old, new in zip(averaged, current):
         if old.is_floating_point():
             old.lerp_(new, 1 - kept)

@@ -86,7 +86,7 @@ class GraphedStep:
         try:
             for group, tensor in zip(self.groups, self.rates):
                 group["lr"] = tensor
-            with torch.cuda.graph(self.graph, stream=self.stream):
+            with torch.cuda.graph(self.graph, stream=self.stream, capture_error_mode="thread_local"):
                 self.outputs = self.step(*self.inputs)
         finally:
             for group, rate in zip(self.groups, rates):

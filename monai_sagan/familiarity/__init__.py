@@ -6,7 +6,7 @@ from monai_sagan.familiarity.fitting import FamiliarityFitting
 from monai_sagan.familiarity.harmless import harmless_changes
 from monai_sagan.familiarity.likeness import Likeness
 from monai_sagan.familiarity.store import Familiarity, read_familiarity, write_familiarity
-from monai_sagan.familiarity.transform import Strangenessd
+from monai_sagan.familiarity.transform import OODScored
 
 __all__ = [
     "FactsRecorderd",
@@ -15,7 +15,7 @@ __all__ = [
     "ImageFacts",
     "KnownFacts",
     "Likeness",
-    "Strangenessd",
+    "OODScored",
     "harmless_changes",
     "picture_features",
     "read_familiarity",

@@ -11,7 +11,7 @@ import torch
 
 from monai_sagan.data import HealthyUnlabeledDataset
 from monai_sagan.familiarity.facts import FactsRecorderd, ImageFacts, KnownFacts
-from monai_sagan.familiarity.held_out import held_out_strangeness
+from monai_sagan.familiarity.held_out import held_out_ood_scores
 from monai_sagan.familiarity.likeness import Likeness
 from monai_sagan.familiarity.store import Familiarity, write_familiarity
 from monai_sagan.processes import first_alone, from_all
@@ -26,9 +26,9 @@ _ORDINARY = 0.95  # of the unlabelled images
 class FamiliarityFitting:
     """Learns what training images look like, healthy and unlabelled ones alike, and writes it to a file.
 
-    An image that is not healthy is no stranger, so nothing counts as strange that is no more so than 95% of the
-    unlabelled images are to the others. Nothing is learnt from the images that are set aside to calibrate with, beside
-    which a new image is judged.
+    An image that is not healthy is not out of distribution, so nothing counts as unusual that is no more so than 95% of
+    the unlabelled images are to the others. Nothing is learnt from the images that are set aside to calibrate with,
+    beside which a new image is judged.
 
     Args:
         dataset: the training images.
@@ -73,7 +73,7 @@ class FamiliarityFitting:
         counts = torch.tensor([count for kind in _KINDS for count in self.dataset.counts[kind]])
         pictures = torch.cat(parts)
         images = torch.arange(len(counts)).repeat_interleave(counts)
-        unlabeled = held_out_strangeness(pictures, images, self.seed)[-len(parts[-1]) :]
+        unlabeled = held_out_ood_scores(pictures, images, self.seed)[-len(parts[-1]) :]
         return Likeness.fit(
             pictures, self.seed, ordinary=float(np.quantile(unlabeled.numpy(), _ORDINARY, method="higher"))
         )

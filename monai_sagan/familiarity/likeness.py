@@ -30,12 +30,12 @@ class Likeness:
 
     Each group of features (:func:`picture_features`) counts as much as another, but texture twice. Together they are
     brought to their principal axes, in units of the spread along each; what the axes leave over is one more axis, with
-    as much weight as all others together, since what no picture had is what gives a stranger away. The distance is the
-    mean to the three nearest pictures known, so that a mixture of kinds (planes and sequences of a head) is no
+    as much weight as all others together, since a picture of another kind shows what none of them did. The distance is
+    the mean to the three nearest pictures known, so that a mixture of kinds (planes and sequences of a head) is not a
     difficulty. Pictures are known also as :func:`harmless_changes` makes them, so that those do not count.
 
     What is not healthy is farther than what is healthy, and still of the kind. So up to a distance that is ordinary all
-    are as strange.
+    are as unusual.
 
     Distances to nearest neighbours for what does not belong: Ramaswamy, Rastogi, Shim, "Efficient algorithms for mining
     outliers from large data sets", SIGMOD 2000.
@@ -57,7 +57,7 @@ class Likeness:
         Args:
             pictures: (N, 1, rows, columns) in [-1, 1]; of more than 4096, so many evenly from all are taken.
             seed: of the harmless changes.
-            ordinary: the strangeness that is no reason to call a picture strange; none is less strange.
+            ordinary: the score up to which a picture is nothing unusual; none has a lower one.
 
         Raises:
             ValueError: if there is none.
@@ -112,14 +112,14 @@ class Likeness:
         """The same on a device."""
         return Likeness({name: tensor.to(device) for name, tensor in self.state().items()})
 
-    def strangeness(self, pictures: torch.Tensor) -> torch.Tensor:
+    def ood_score(self, pictures: torch.Tensor) -> torch.Tensor:
         """How unlike those known pictures are.
 
         Args:
             pictures: (B, 1, rows, columns) in [-1, 1].
 
         Returns:
-            (B,): the logarithm of the distance, larger for what is stranger, and at least what is ordinary.
+            (B,): the logarithm of the distance, larger for what is more unusual, and at least what is ordinary.
         """
         distances = torch.cdist(self._places(picture_features(pictures)), self._known)
         nearest = distances.topk(min(_NEAREST, len(self._known)), dim=1, largest=False).values

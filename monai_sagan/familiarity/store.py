@@ -70,5 +70,5 @@ def read_familiarity(bundle_root: str | Path) -> Familiarity | None:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{path}: this file is damaged or of another version; train the bundle again, get the file again from "
-            "where it came, or remove it: strangers are then not told."
+            "where it came, or remove it: out-of-distribution images are not recognised then."
         ) from error

@@ -1,4 +1,4 @@
-"""Adds to a case how strange it is to the bundle."""
+"""Adds to a case how far out of distribution it is for the bundle."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from monai_sagan.familiarity.store import read_familiarity
 from monai_sagan.transforms import NetworkSamples
 from monai_sagan.transforms.picture_batches import PictureScoring, is_picture
 
-__all__ = ["Strangenessd"]
+__all__ = ["OODScored"]
 
 _DARKER_THAN_ALL = -2.0
 
 
-class Strangenessd(PictureScoring[float]):
-    """Adds ``strangeness`` and ``mismatches``.
+class OODScored(PictureScoring[float]):
+    """Adds ``ood_score`` and ``mismatches``.
 
-    ``strangeness`` is how unlike the training images an image looks, larger for what is stranger
+    ``ood_score`` is how unlike the training images an image looks, larger for what is more unusual
     (:class:`~monai_sagan.familiarity.Likeness`); of a volume, the mean of up to 16 slices, evenly over the anatomy. It
     is None where the bundle does not know (no models/familiarity.pt), for a network in 3D, and for a volume that shows
     nothing but background. ``mismatches`` are sentences on what speaks against the image without any statistics:
@@ -64,22 +64,22 @@ class Strangenessd(PictureScoring[float]):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
-        d["strangeness"], d["mismatches"] = None, []
+        d["ood_score"], d["mismatches"] = None, []
         if self.familiarity is None:
             return d
         for key in self.key_iterator(d):
             facts = ImageFacts.of(d[key], self.slice_direction)
             d["mismatches"] = self.familiarity.facts.mismatches(facts, self.samples.image_size)
-            d["strangeness"] = self.take_score(d) if is_picture(d[key]) else self._of_volume(d[key])
+            d["ood_score"] = self.take_score(d) if is_picture(d[key]) else self._of_volume(d[key])
         return d
 
     def score_pictures(self, pictures: Sequence[torch.Tensor]) -> list[float] | None:
-        """The strangeness of pictures (1, columns, rows) in [-1, 1]; None where the bundle does not know."""
+        """The ood_score of pictures (1, columns, rows) in [-1, 1]; None where the bundle does not know."""
         if self.likeness is None:
             return None
         samples = torch.cat([self.samples(picture.to(self.device)) for picture in pictures])
         with torch.inference_mode():
-            return self.likeness.strangeness(samples).tolist()
+            return self.likeness.ood_score(samples).tolist()
 
     def _of_volume(self, volume: torch.Tensor) -> float | None:
         if self.likeness is None:
@@ -89,4 +89,4 @@ class Strangenessd(PictureScoring[float]):
         except ValueError:  # it shows nothing but background
             return None
         with torch.inference_mode():
-            return float(self.likeness.strangeness(samples.to(self.device)).mean())
+            return float(self.likeness.ood_score(samples.to(self.device)).mean())

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 from monai.transforms import Randomizable
+from torch.optim import Optimizer
 
 from monai_sagan.errors import SettingError, UserError
 from monai_sagan.files import read_tensors, save_tensors
@@ -18,6 +19,8 @@ __all__ = ["TrainingCheckpoint"]
 
 # What of the engine's state must be as it was: it decides which data come when, and how the learning rate falls.
 _FIXED = ("epoch_length", "max_epochs")
+# What of an optimizer is the device's affair: how it computes its steps.
+_OF_DEVICE = ("capturable", "foreach", "fused")
 
 
 class TrainingCheckpoint:
@@ -91,7 +94,7 @@ class TrainingCheckpoint:
                 if content["engine"][name] != getattr(engine.state, name):
                     raise ValueError(f"{name} was {content['engine'][name]}.")
             for name, item in self.objects.items():
-                _unwrap(item).load_state_dict(content[name])
+                _load_state(_unwrap(item), content[name])
             random_states = content["random"]
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise UserError(
@@ -122,6 +125,19 @@ class TrainingCheckpoint:
             torch.cuda.set_rng_state(state["cuda"], device)
         for name, (keys, position, has_gauss, gauss) in state["transforms"].items():
             self.randomizables[name].R.set_state(("MT19937", keys.numpy().astype("uint32"), position, has_gauss, gauss))
+
+
+def _load_state(item: Any, state: dict[str, Any]) -> None:
+    """Loads a state that may have been written with another device."""
+    if isinstance(item, Optimizer):
+        for own, group in zip(item.param_groups, state["param_groups"]):
+            group |= {name: own[name] for name in _OF_DEVICE if name in own}
+    item.load_state_dict(state)
+    if isinstance(item, Optimizer):
+        for parameter, moments in item.state.items():  # in memory as the parameters lie
+            for name, moment in moments.items():
+                if name != "step" and moment.shape == parameter.shape:
+                    moments[name] = torch.empty_like(parameter, requires_grad=False).copy_(moment)
 
 
 def _unwrap(item: Any) -> Any:

@@ -50,6 +50,6 @@ class RecordedFunction:
             self.function(*kept)  # in which libraries choose their kernels, and torch compiles
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=stream):
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
             output = self.function(*kept)
         return graph, kept, output

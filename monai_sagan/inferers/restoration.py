@@ -15,15 +15,15 @@ from monai_sagan.inferers.batches import device_of, with_affine
 from monai_sagan.inferers.fixed_batches import FixedBatches
 from monai_sagan.inferers.precision import gains_by_bfloat16
 from monai_sagan.inferers.recorded_function import RecordedFunction
-from monai_sagan.inferers.transfers import Download, upload
 from monai_sagan.networks import SAGANGenerator
+from monai_sagan.transfers import Download, upload
 from monai_sagan.transforms import SliceLayout, check_slice_direction, has_foreground, resize
 
 __all__ = ["RestorationInferer"]
 
 _NOTHING_SHOWN = (
-    "no slice shows anything but background; leave the volume out, or look at the range of its values: those of 8 bits "
-    "are taken to reach from 0 to 255."
+    "no slice shows anything but background; leave the volume out, or check its intensity range: 8-bit images are "
+    "assumed to span 0 to 255."
 )
 # Below the patches' own grid there is no detail left to judge.
 _SMALLEST_SIDE = 16

@@ -11,6 +11,7 @@ from monai.networks.blocks import Convolution
 from monai.utils import ensure_tuple_rep
 from torch import nn
 
+import monai_sagan.networks.leaky_relu  # noqa: F401  (makes the activation known to MONAI)
 from monai_sagan.errors import SettingError
 from monai_sagan.networks.blocks import AttentionGate, FusingBlock, ResidualBlock, conv_norm_act
 from monai_sagan.networks.patch_grid import join_patches, patch_codes, split_patches
@@ -242,7 +243,7 @@ class SAGANCritic(nn.Module):
                     strides=2,
                     padding=1,
                     norm=None,
-                    act=("LEAKYRELU", {"negative_slope": 0.01}),
+                    act=("LEAKY_RELU_TWICE", {"negative_slope": 0.01}),
                 )
                 for layer in range(num_layers)
             )

@@ -19,7 +19,7 @@ prepare_app = typer.Typer(help="Make a data set in the Med-AD layout.", no_args_
 
 TargetArgument = Annotated[Path, typer.Argument(metavar="DST", help="Folder of the data set to make.")]
 DownloadArgument = Annotated[Path, typer.Argument(metavar="SRC", help="Folder of the unpacked download.")]
-SeedOption = Annotated[int, typer.Option(help="Another number splits the images otherwise.")]
+SeedOption = Annotated[int, typer.Option(help="Random seed of the split.")]
 SplitOption = Annotated[
     Path | None, typer.Option("--split", help="A data.json whose split to use, such as a published one.")
 ]

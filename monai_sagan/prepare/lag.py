@@ -43,7 +43,7 @@ def prepare_lag(
         seed: of the split.
         split: a ``data.json`` whose split is used instead.
         counts: images in each group; with fewer images, the groups keep these proportions.
-        progress: how to tell how far it is.
+        progress: how to report progress.
 
     Returns:
         What became of the images. One that is missing or cannot be read is left out, and the rest are used.

@@ -25,7 +25,7 @@ def prepare_med_ad(source: Path, target: Path, *, progress: ProgressKind = "none
     Args:
         source: a folder that holds one or several of them at any depth, or a zip archive of it.
         target: the data set's folder; several become folders in it.
-        progress: how to tell how far it is.
+        progress: how to report progress.
 
     Returns:
         What became of the images. The groups of several data sets are named ``LAG/healthy`` and so on.

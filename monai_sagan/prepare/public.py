@@ -37,7 +37,7 @@ def write_public_data_set(
         split: a ``data.json`` whose split is used instead.
         file_name: name of the file to make of an image.
         write: writes an image's file to another.
-        progress: how to tell how far it is.
+        progress: how to report progress.
 
     Returns:
         What became of the images. One that is missing or cannot be read is left out, and the rest are used.

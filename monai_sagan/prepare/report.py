@@ -49,7 +49,7 @@ def reporting(progress: ProgressKind, total: int) -> Iterator[Reporter]:
     """A reporter that has started, and stops when the block ends with an error.
 
     Args:
-        progress: how to tell how far it is.
+        progress: how to report progress.
         total: images to write.
     """
     reporter = make_reporter(progress)

@@ -60,7 +60,7 @@ def prepare_rsna(
         split: a ``data.json`` whose split is used instead.
         size: pixels of an image's longer side, at most.
         counts: images in each group; with fewer images, the groups keep these proportions.
-        progress: how to tell how far it is.
+        progress: how to report progress.
 
     Returns:
         What became of the images. One that is missing or cannot be read is left out, and the rest are used.

@@ -29,7 +29,7 @@ class EvaluatedCase:
         stack_mask: of a volume, the masks of all slices, (N, H, W); None as for `mask`.
         p_value: of the score among those of healthy images; None where the bundle is not calibrated.
         is_anomalous: whether the score lies above the calibrated threshold; None without one.
-        is_stranger: whether it is something else than what the bundle was made for; None where that cannot be told.
+        is_ood: whether it is something else than what the bundle was made for; None where that cannot be told.
         num_findings: how many regions stand out; None where that cannot be told.
         findings: true where they are, (H, W), of a volume (N, H, W); None likewise.
 
@@ -49,7 +49,7 @@ class EvaluatedCase:
     stack_mask: np.ndarray | None = None
     p_value: float | None = None
     is_anomalous: bool | None = None
-    is_stranger: bool | None = None
+    is_ood: bool | None = None
     num_findings: int | None = None
     findings: np.ndarray | None = None
 

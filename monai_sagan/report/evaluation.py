@@ -46,9 +46,9 @@ def evaluation_metrics(
         where no threshold was given), `findings_dice` of the outlined cases whose findings are known, `at_threshold`,
         what the calibrated threshold does here: `false_positive_rate` of the healthy cases and `sensitivity` of the
         anomalous ones (each `value`, `low`, `high`, exact binomial; None where there is no such case), itself None
-        where the bundle is not calibrated; `with_findings` and `strangers`, the shares of `healthy` and `anomalous`
-        cases in which something stands out, and of those that are something else than what the bundle was made for, in
-        the same form; `map` and `score_kind`, as given; and `warnings`, a list of sentences.
+        where the bundle is not calibrated; `with_findings` and `out_of_distribution`, the shares of `healthy` and
+        `anomalous` cases in which something stands out, and of those that are something else than what the bundle was
+        made for, in the same form; `map` and `score_kind`, as given; and `warnings`, a list of sentences.
 
     Raises:
         ValueError: if there is no case, or the threshold is not finite.
@@ -77,7 +77,7 @@ def evaluation_metrics(
         "with_findings": _shares(
             cases, [None if case.num_findings is None else case.num_findings > 0 for case in cases]
         ),
-        "strangers": _shares(cases, [case.is_stranger for case in cases]),
+        "out_of_distribution": _shares(cases, [case.is_ood for case in cases]),
         "map": shown_map,
         "score_kind": score_kind,
         "warnings": [],

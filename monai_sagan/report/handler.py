@@ -106,9 +106,9 @@ def _write_scores(cases: list[EvaluatedCase], path: Path) -> None:
     """A line for each case of the test set; what a bundle that is not calibrated cannot tell is left empty."""
     with write_whole(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(("name", "label", "anomaly_score", "p_value", "is_anomalous", "is_stranger", "num_findings"))
+        writer.writerow(("name", "label", "anomaly_score", "p_value", "is_anomalous", "is_ood", "num_findings"))
         for case in cases:
-            known = (case.p_value, case.is_anomalous, case.is_stranger, case.num_findings)
+            known = (case.p_value, case.is_anomalous, case.is_ood, case.num_findings)
             writer.writerow((case.name, case.label, case.score, *known))
 
 
@@ -131,7 +131,7 @@ def _evaluated(case: dict[str, Any]) -> EvaluatedCase:
         stack_mask=stacks["mask"] >= 0.5 if is_volume and "mask" in stacks else None,
         p_value=case.get("p_value"),
         is_anomalous=case.get("is_anomalous"),
-        is_stranger=case.get("is_stranger"),
+        is_ood=case.get("is_ood"),
         num_findings=None if case.get("findings") is None else len(case["findings"]),
         findings=_findings(case),
     )

@@ -90,7 +90,7 @@ def _card(case: EvaluatedCase, rank: int, scale: float) -> dict[str, Any]:
         "label": "Anomalous" if case.label else "Healthy",
         "score": case.score,
         "p_value": case.p_value,
-        "is_stranger": case.is_stranger,
+        "is_ood": case.is_ood,
         "rank": rank,
         "height": height,
         "width": width,

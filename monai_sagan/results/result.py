@@ -14,7 +14,7 @@ from monai.utils import convert_to_numpy, convert_to_tensor
 
 __all__ = ["RESULT_SCHEMA_VERSION", "peak_of", "summarize"]
 
-RESULT_SCHEMA_VERSION = "1.3"
+RESULT_SCHEMA_VERSION = "2.0"
 
 
 def summarize(case: Mapping[Hashable, Any]) -> dict[str, Any]:
@@ -43,9 +43,9 @@ def summarize(case: Mapping[Hashable, Any]) -> dict[str, Any]:
         "peak": _peak(case),
         "findings": _findings(case),
         "finding_threshold": case.get("finding_threshold"),
-        "is_stranger": case.get("is_stranger"),
-        "stranger_p_value": case.get("stranger_p_value"),
-        "stranger_reasons": list(case.get("stranger_reasons", [])),
+        "is_ood": case.get("is_ood"),
+        "ood_p_value": case.get("ood_p_value"),
+        "ood_reasons": list(case.get("ood_reasons", [])),
         "warnings": list(case.get("warnings", [])),
     }
     return summary | ({"classes": case["classes"]} if "classes" in case else {})

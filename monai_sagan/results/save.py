@@ -95,7 +95,7 @@ class SaveResultd(MapTransform):
             return None
         try:
             result = json.loads(json_path.read_text(encoding="utf-8"))
-            made_from = [result[key] for key in ("schema_version", "input_sha256", "bundle", "settings")]
+            made_from = [result[key] for key in ("schema_version", "input_fingerprint", "bundle", "settings")]
         except (ValueError, KeyError, TypeError):
             made_from = []
         if made_from != [RESULT_SCHEMA_VERSION, _fingerprint(case["files"]), self.bundle, self.settings]:
@@ -112,7 +112,7 @@ class SaveResultd(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
         result = summarize(d) | {
-            "input_sha256": _fingerprint(d["files"]),
+            "input_fingerprint": _fingerprint(d["files"]),
             "bundle": self.bundle,
             "settings": self.settings,
         }

@@ -23,7 +23,7 @@ _COLUMNS = (
     "p_value",
     "threshold",
     "is_anomalous",
-    "is_stranger",
+    "is_ood",
     "num_findings",
     "slice_axis",
     "highest_slice",

@@ -18,7 +18,7 @@ __all__ = ["AnomalyScore", "AnomalyScored", "volume_score"]
 
 
 # Of the slices that show something, this share decides.
-_HIGHEST_SHARE = 0.25
+HIGHEST_SHARE = 0.25
 
 
 def volume_score(slice_scores: Sequence[float]) -> float:
@@ -31,7 +31,7 @@ def volume_score(slice_scores: Sequence[float]) -> float:
         The score; 0 of nothing but background.
     """
     highest = sorted((score for score in slice_scores if score > 0), reverse=True)
-    return fmean(highest[: math.ceil(_HIGHEST_SHARE * len(highest))]) if highest else 0.0
+    return fmean(highest[: math.ceil(HIGHEST_SHARE * len(highest))]) if highest else 0.0
 
 
 class AnomalyScore(Transform):

@@ -43,7 +43,9 @@ class Greyscale(Transform):
         """
         channels = len(img)
         if channels not in (1, 2, 3, 4):
-            raise ValueError(f"An image has 1 (grey), 3 (colour) or 4 (colour and alpha) channels, not {channels}.")
+            raise ValueError(
+                f"An image has 1 or 2 (grey, with alpha) or 3 or 4 (colour, with alpha) channels, not {channels}."
+            )
         if channels <= 2:
             return img[:1]
         colour = convert_to_tensor(img[:3], track_meta=False)

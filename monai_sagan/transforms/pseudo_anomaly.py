@@ -10,6 +10,8 @@ from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, RandomizableTransform
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor
 
+from monai_sagan.transfers import upload
+
 __all__ = ["RandPseudoAnomaly", "RandPseudoAnomalyd"]
 
 
@@ -75,12 +77,13 @@ class RandPseudoAnomaly(RandomizableTransform):
             (N, 1, *spatial), in [0, 1]; zero outside the squares.
         """
         dims = images.dim() - 2
-        weights = torch.as_tensor(self.alphas, dtype=images.dtype, device=images.device)
+        weights = upload(torch.as_tensor(self.alphas, dtype=images.dtype), images.device)
         weights = weights.reshape(-1, *(1 for _ in range(dims)))
-        half_widths = torch.as_tensor(self.half_widths, device=images.device)[:, None]
+        half_widths = upload(torch.as_tensor(self.half_widths), images.device)[:, None]
+        centers = upload(torch.as_tensor(self.centers), images.device)
         for axis in range(dims):
             places = torch.arange(images.shape[2 + axis], device=images.device)
-            from_center = places - torch.as_tensor(self.centers[:, axis], device=images.device)[:, None]
+            from_center = places - centers[:, axis, None]
             inside = (from_center >= -half_widths) & (from_center < half_widths)
             weights = weights * inside.reshape(len(images), *(-1 if other == axis else 1 for other in range(dims)))
         return weights[:, None]

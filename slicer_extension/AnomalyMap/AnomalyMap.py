@@ -67,7 +67,7 @@ class AnomalyMapParameterNode:
     bundle: str = ""
     sliceDirection: SliceDirection = SliceDirection.BUNDLE
     device: str = "auto"
-    judgeStrangers: bool = False
+    judgeOod: bool = False
     threshold: Annotated[float, WithinRange(0, 1e9)] = 0.0
     opacity: Annotated[float, WithinRange(0, 1)] = DEFAULT_OPACITY
     rendering: bool = False
@@ -227,7 +227,7 @@ class AnomalyMapTest(ScriptedLoadableModuleTest):
     def test_result_is_shown(self) -> None:
         """A volume is laid over itself, as if it were its map."""
         volume = self._load_phantom()
-        values = {"schema_version": "1.1", "input": "phantom", "bundle": {"name": "by hand", "version": "1"}}
+        values = {"schema_version": "2.0", "input": "phantom", "bundle": {"name": "by hand", "version": "1"}}
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "map.nrrd"
             write_volume(volume, path)
@@ -250,7 +250,7 @@ class AnomalyMapTest(ScriptedLoadableModuleTest):
             bundle.path,
             device="cpu",
             slice_direction=None,
-            judge_strangers=False,
+            judge_ood=False,
         )
         deadline = time.monotonic() + 300
         while run.is_running and time.monotonic() < deadline:

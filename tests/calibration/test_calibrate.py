@@ -298,17 +298,17 @@ class TestWords:
     def test_what_it_rests_on(self) -> None:
         numbers = tuple(number / 100 for number in range(20))
         scale = PixelScale(torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2), tuple(5 + number for number in numbers))
-        known = {"image_scores": numbers, "image_strangeness": numbers, "image_scale": scale}
+        known = {"image_scores": numbers, "image_ood_scores": numbers, "image_scale": scale}
         assert describe_calibration(Calibration("0", "acquisition", 0.05, **known)) == [
             "Calibrated with 20 healthy pictures: no p-value is below 0.048. Threshold 0.19: 4.8% of healthy pictures "
             "lie above it on average, and with this threshold 0.1% to 16.8% (95% interval).",
             "A place is a finding above 5.19 standard deviations from healthy pictures; 5% of them, at most and on "
             "average, have any.",
-            "Of pictures like these, 5% are taken for something else by mistake.",
+            "Of pictures like these, 5% are falsely flagged as out of distribution.",
         ]
 
     def test_too_few(self) -> None:
-        known = {"volume_scores": (0.1, 0.2), "slice_scores": ((0.1,), (0.2,)), "volume_strangeness": (0.1, 0.2)}
+        known = {"volume_scores": (0.1, 0.2), "slice_scores": ((0.1,), (0.2,)), "volume_ood_scores": (0.1, 0.2)}
         assert describe_calibration(Calibration("0", "acquisition", 0.05, **known)) == [
             "Calibrated with 2 healthy volumes: no p-value is below 0.33. These are too few for a threshold with 5% "
             "false positives, which needs 19.",
@@ -316,7 +316,7 @@ class TestWords:
             "Too few healthy volumes to recognise those of something else; 19 do.",
         ]
 
-    def test_a_bundle_without_what_tells_strangers(self) -> None:
+    def test_a_bundle_without_an_out_of_distribution_score(self) -> None:
         *_, sentence = describe_calibration(Calibration("0", "acquisition", 0.05, (0.1,)))
         assert sentence.startswith(
             "Pictures of something else are not recognised by their looks: the bundle knows none"

@@ -50,7 +50,7 @@ class TestImages:
         path = tmp_path / "x.png"
         path.symlink_to(path)
         assert predict(path).sentence == (
-            f"{path}: this is a symbolic link that leads nowhere; mend it or leave it out."
+            f"{path}: this is a symbolic link that leads nowhere; repair it or leave it out."
         )
 
     def test_a_folder_within_itself(

@@ -157,9 +157,9 @@ class TestSettings:
         ("file", "content", "sentence"),
         [
             ("inference.json", "{", "this config is damaged (Expecting property name enclosed in double quotes: "),
-            ("inference.json", "{}", "this config does not say what to run; get the bundle again, or mend it."),
+            ("inference.json", "{}", "this config does not say what to run; get the bundle again, or repair it."),
             ("metadata.json", "[", "this config is damaged ("),
-            ("metadata.json", "{}", "this file has no version; get the bundle again, or mend it."),
+            ("metadata.json", "{}", "this file has no version; get the bundle again, or repair it."),
         ],
     )
     def test_a_damaged_config(

@@ -222,7 +222,7 @@ def test_results_among_the_images_are_no_images(tiny_bundle: Path, images: Path,
     """All that a calibrated bundle writes."""
     bundle = Path(shutil.copytree(tiny_bundle, images.parent / "bundle"))
     assert run("calibrate", bundle, "--data", phantom).code == 0
-    command = ("predict", bundle, images, "--output", images / "maps", "--save-restored", "--judge-strangers")
+    command = ("predict", bundle, images, "--output", images / "maps", "--save-restored", "--judge-ood")
     assert run(*command).code == 0
     kinds = {path.name.split(".")[0].rsplit("_", 1)[1] for path in (images / "maps").rglob("*.nii.gz")}
     assert kinds == {"anomaly", "deviation", "findings", "restored"}

@@ -20,7 +20,7 @@ PREDICT = {
     "save_dicom": True,
     "map_threshold": 0.25,
     "keep_patient_data": True,
-    "judge_strangers": True,
+    "judge_ood": True,
     "overwrite": True,
 }
 
@@ -55,7 +55,7 @@ PREDICT = {
             (
                 *("predict", "B", "a.png", "b", "--output", "O", "--series", "4", "--series", "5"),
                 *("--slice-direction", "coronal", "--output-ext", ".nrrd", "--save-restored", "--dicom"),
-                *("--map-threshold", "0.25", "--keep-patient-data", "--judge-strangers", "--overwrite"),
+                *("--map-threshold", "0.25", "--keep-patient-data", "--judge-ood", "--overwrite"),
             ),
             ("B", [Path("a.png"), Path("b")], Path("O")),
             PREDICT,

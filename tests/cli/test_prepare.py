@@ -117,15 +117,32 @@ def test_no_test_images(source: Path, tmp_path: Path, run: Callable) -> None:
     assert json.loads((tmp_path / "target" / "data.json").read_text())["test"] == {"0": [], "1": []}
 
 
-@pytest.mark.parametrize("missing", ["healthy", "unlabeled"])
-def test_a_needed_folder_is_missing(missing: str, source: Path, tmp_path: Path, run: Callable) -> None:
-    shutil.rmtree(source / missing)
+def test_a_needed_folder_is_missing(source: Path, tmp_path: Path, run: Callable) -> None:
+    shutil.rmtree(source / "healthy")
     outcome = run("prepare", "folder", source, tmp_path / "target")
     assert outcome.sentence == (
-        f"{source / missing}: there is no such folder; put healthy images in 'healthy' and unlabelled ones in "
+        f"{source / 'healthy'}: there is no such folder; put healthy images in 'healthy' and unlabelled ones in "
         "'unlabeled'."
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source"]
+
+
+def test_healthy_images_alone(source: Path, tmp_path: Path, run: Callable) -> None:
+    """What learns from them alone can be trained on the data set; what does not says so."""
+    shutil.rmtree(source / "unlabeled")
+    target = tmp_path / "target"
+    outcome = run("prepare", "folder", source, target)
+    assert outcome.code == 0
+    assert "the data set has healthy images alone; reconstruction_anomaly_detection can be trained" in outcome.err
+    settings = ("image_size=[32,32]", "base_channels=2", "training_steps=2", "batch_size=2", "calibration_share=0")
+    bundle = tmp_path / "bundle"
+    outcome = run("train", "reconstruction_anomaly_detection", "--data", target, "--output", bundle, *settings)
+    assert outcome.code == 0
+    outcome = run("train", "sagan_anomaly_detection", "--data", target, "--output", tmp_path / "other")
+    assert outcome.sentence == (
+        f"{target / 'data.json'}: train.unlabeled lists no image; add unlabelled ones, or train "
+        "reconstruction_anomaly_detection, which learns from healthy images alone."
+    )
 
 
 def test_a_needed_folder_holds_no_usable_image(source: Path, tmp_path: Path, run: Callable) -> None:

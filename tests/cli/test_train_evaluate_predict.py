@@ -114,7 +114,7 @@ class TestEvaluate:
         peaks = metrics["peak_inside_share"]
         interval = f"(95% interval {peaks['low']:.3f} to {peaks['high']:.3f})"
         assert ["Peaks inside the lesion", f"{peaks['value']:.3f}  {interval}"] in told
-        assert not re.search("finding|strangers", outcome.out)  # the bundle cannot tell
+        assert not re.search("finding|distribution", outcome.out)  # the bundle cannot tell
         assert metrics["bundle"] == describe_bundle(tiny_bundle)
         assert metrics["num_failed"] == 0
 
@@ -126,18 +126,25 @@ class TestEvaluate:
         # 16 test images, and the 24 healthy training images that tell which values are ordinary.
         assert outcome.events[-1] == {"event": "done", "num_done": 40, "num_skipped": 0, "num_failed": 0}
 
-    def test_what_stands_out_and_what_is_strange(self, capsys: pytest.CaptureFixture) -> None:
-        def case(label: int, num_findings: int, is_stranger: bool) -> EvaluatedCase:
+    def test_what_stands_out_and_what_is_ood(self, capsys: pytest.CaptureFixture) -> None:
+        def case(label: int, num_findings: int, is_ood: bool) -> EvaluatedCase:
             nothing = np.zeros((4, 4))
             return EvaluatedCase(
-                "x", label, 0.5, nothing, nothing, nothing, num_findings=num_findings, is_stranger=is_stranger
+                "x",
+                label,
+                0.5,
+                nothing,
+                nothing,
+                nothing,
+                num_findings=num_findings,
+                is_ood=is_ood,
             )
 
         cases = [case(0, 0, False), case(0, 3, True), case(0, 0, False), case(0, 0, False)]
         show_detection(evaluation_metrics(cases, pixel_threshold=None))
         told = capsys.readouterr().out
         assert re.search(r"Healthy cases with a finding +│ 0.250  \(95% interval 0.006 to 0.806\)", told)
-        assert re.search("Healthy cases taken for strangers +│ 0.250", told)
+        assert re.search("Healthy cases flagged as out of distribution +│ 0.250", told)
         assert "Anomalous" not in told  # there is none
 
 

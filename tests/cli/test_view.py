@@ -36,7 +36,7 @@ def a_result(tmp_path: Path) -> Callable[..., Path]:
     def write(name: str = "maps/head.v2", of: str = "head.v2.nii.gz", map_ending: str = ".nii.gz") -> Path:
         path = tmp_path / f"{name}_anomaly.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        result = {"schema_version": "1.1", "input": of, "bundle": {"name": "tiny", "version": "1.2.3"}}
+        result = {"schema_version": "2.0", "input": of, "bundle": {"name": "tiny", "version": "1.2.3"}}
         path.write_text(json.dumps(result), encoding="utf-8")
         path.with_suffix(map_ending).touch()
         return path
@@ -135,8 +135,8 @@ class TestCommand:
 
     def test_of_a_version_to_come(self, run: Run, volume: Path, a_result: Callable[..., Path]) -> None:
         path = a_result()
-        path.write_text('{"schema_version": "2.0"}', encoding="utf-8")
-        assert run("view", volume, path).sentence.startswith(f"{path}: The result has schema version 2.0")
+        path.write_text('{"schema_version": "3.0"}', encoding="utf-8")
+        assert run("view", volume, path).sentence.startswith(f"{path}: The result has schema version 3.0")
 
     def test_a_port_in_use(self, run: Run, volume: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -11,6 +11,7 @@ import pytest
 
 from monai_sagan.data import (
     load_evaluation_set,
+    load_healthy_set,
     load_test_set,
     load_training_set,
     read_data_json,
@@ -125,7 +126,7 @@ class TestTrainingSet:
         ],
     )
     def test_empty_lists(self, a_data_set: Write, train: dict[str, Any], named: str) -> None:
-        with pytest.raises(UserError, match=f"data.json: {named} lists no image; training needs"):
+        with pytest.raises(UserError, match=f"data.json: {named} lists no image; "):
             load_training_set(a_data_set({"train": train}))
 
     @pytest.mark.parametrize(
@@ -145,6 +146,23 @@ class TestTrainingSet:
     def test_a_broken_layout(self, a_data_set: Write, content: dict[str, Any], message: str) -> None:
         with pytest.raises(UserError, match=message):
             load_training_set(a_data_set(content))
+
+    def test_healthy_images_alone(self, a_data_set: Write) -> None:
+        root = a_data_set({"train": {"0": names("healthy", 10)}})
+        for share in (0.0, 0.3):
+            assert len(load_healthy_set(root, share)) == 10 * (1 - share)
+        with pytest.raises(UserError, match=r"train.unlabeled lists no image; add .* or train reconstruction_anomaly_"):
+            load_training_set(root)
+
+    def test_the_same_healthy_images_with_and_without_unlabelled_ones(self, a_data_set: Write) -> None:
+        root = a_data_set(a_layout())
+        assert load_healthy_set(root, 0.3, seed=2) == load_training_set(root, None, 0.3, seed=2)["healthy"]
+
+    def test_a_test_image_is_not_trained_on(self, a_data_set: Write) -> None:
+        layout = a_layout()
+        layout["test"]["0"].append(layout["train"]["0"][0])
+        with pytest.raises(UserError, match="is listed for training and for the test"):
+            load_healthy_set(a_data_set(layout))
 
     def test_missing_files_are_named(self, a_data_set: Write) -> None:
         root = a_data_set(a_layout())

@@ -244,9 +244,9 @@ def test_images_that_lie_elsewhere_are_refused(a_series: Callable, tmp_path: Pat
 
 def test_images_of_two_series_are_refused(a_series: Callable, tmp_path: Path) -> None:
     case = a_series()
-    stranger = dcmread(case.files[3])
-    stranger.SeriesInstanceUID = generate_uid()
-    stranger.save_as(case.files[3])
+    other = dcmread(case.files[3])
+    other.SeriesInstanceUID = generate_uid()
+    other.save_as(case.files[3])
 
     assert refusal(case, tmp_path / "results").startswith(f"{case.files[0].parent}: these DICOM images are not the")
 

@@ -175,7 +175,9 @@ def test_what_is_no_number_is_an_error_of_that_case(a_picture: Callable[..., Pat
         Image.fromarray(pixels).save(path)
     finished = evaluate([dark, bright], network=Broken())
     assert "error" not in finished[0]
-    assert finished[1]["error"] == (f"{bright}: the network makes of it what is no number; its weights cannot be used.")
+    assert finished[1]["error"] == (
+        f"{bright}: the network's output is NaN or infinite, so its weights cannot be used; train it again."
+    )
 
 
 def test_results_that_cannot_be_written_end_the_run(a_picture: Callable[..., Path]) -> None:

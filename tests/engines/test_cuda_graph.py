@@ -101,7 +101,7 @@ def losses_of_a_training(iterations: int = 10, **settings: Any) -> list[dict[str
 @needs_cuda
 @pytest.mark.parametrize("compile", [False, True])
 def test_a_replayed_training_is_the_training(compile: bool) -> None:  # noqa: A002
-    with torch.backends.cudnn.flags(deterministic=True, allow_tf32=False):
+    with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
         expected = losses_of_a_training()
         losses = losses_of_a_training(cuda_graphs=True, compile=compile)
     assert [set(item) for item in losses] == [set(item) for item in expected]

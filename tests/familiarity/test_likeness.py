@@ -58,11 +58,11 @@ def likeness(tmp_path_factory: pytest.TempPathFactory) -> Likeness:
 @pytest.fixture(scope="module")
 def share_flagged(likeness: Likeness) -> Callable[[torch.Tensor], float]:
     """Of pictures, which share has a p-value of at most 0.05 among heads that were set aside."""
-    healthy = likeness.strangeness(_heads(_CALIBRATED_WITH, 1)).tolist()
+    healthy = likeness.ood_score(_heads(_CALIBRATED_WITH, 1)).tolist()
 
     def share(pictures: torch.Tensor) -> float:
-        strange = likeness.strangeness(pictures).tolist()
-        return float(np.mean([conformal_p_value(one, healthy) <= 0.05 for one in strange]))
+        scores = likeness.ood_score(pictures).tolist()
+        return float(np.mean([conformal_p_value(one, healthy) <= 0.05 for one in scores]))
 
     return share
 
@@ -74,7 +74,7 @@ def heads() -> torch.Tensor:
 
 def test_false_alarms_are_as_many_as_was_asked_for(share_flagged: Callable, heads: torch.Tensor) -> None:
     # Three of 60 places lie at 0.05 or below, so the rate is drawn from a beta distribution (3, 57), or is less where
-    # what is ordinary is as strange.
+    # what is ordinary has the same score.
     assert share_flagged(heads) * _TESTED <= betabinom(_TESTED, 3, _CALIBRATED_WITH + 1 - 3).ppf(0.999)
 
 
@@ -106,33 +106,33 @@ def _photographs() -> torch.Tensor:
     ],
     ids=["inverted", "pixels shuffled", "blocks shuffled", "noise", "plain grey", "photographs"],
 )
-def test_strangers_are_flagged(change: Callable, share_flagged: Callable, heads: torch.Tensor) -> None:
+def test_out_of_distribution_images_are_flagged(change: Callable, share_flagged: Callable, heads: torch.Tensor) -> None:
     assert share_flagged(change(heads)) >= 0.95
 
 
-def test_a_lesion_makes_no_stranger(share_flagged: Callable) -> None:
+def test_a_lesion_is_in_distribution(share_flagged: Callable) -> None:
     # The bundle has seen some: about as many are flagged as of healthy heads, and twice as many at most.
     assert share_flagged(_heads(_TESTED, 3, lesions=True)) <= 0.15
 
 
-def test_what_is_harmless_makes_no_stranger(share_flagged: Callable, heads: torch.Tensor) -> None:
+def test_what_is_harmless_is_in_distribution(share_flagged: Callable, heads: torch.Tensor) -> None:
     assert share_flagged(harmless_changes(heads, torch.Generator().manual_seed(5))) <= 0.15
     assert share_flagged(heads.roll((1, -1), dims=(2, 3))) <= 0.15
     assert share_flagged(resize(heads, (128, 128))) <= 0.15
 
 
 def test_it_is_the_same_alone_and_in_a_batch(likeness: Likeness, heads: torch.Tensor) -> None:
-    together = likeness.strangeness(heads[:5])
-    torch.testing.assert_close(torch.cat([likeness.strangeness(head[None]) for head in heads[:5]]), together)
+    together = likeness.ood_score(heads[:5])
+    torch.testing.assert_close(torch.cat([likeness.ood_score(head[None]) for head in heads[:5]]), together)
 
 
 def test_the_state_is_all_there_is(likeness: Likeness, heads: torch.Tensor) -> None:
     again = Likeness(likeness.state())
-    assert torch.equal(again.strangeness(heads), likeness.strangeness(heads))
+    assert torch.equal(again.ood_score(heads), likeness.ood_score(heads))
 
 
 def test_one_picture_is_enough_to_know_others(heads: torch.Tensor) -> None:
-    assert Likeness.fit(heads[:1]).strangeness(heads).isfinite().all()
+    assert Likeness.fit(heads[:1]).ood_score(heads).isfinite().all()
 
 
 def test_there_must_be_one(heads: torch.Tensor) -> None:

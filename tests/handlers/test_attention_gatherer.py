@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import ignite.distributed as idist
 import pytest
 import torch
 from ignite.engine import Engine
@@ -49,8 +48,8 @@ def test_bank(dataset: LabeledDataset) -> None:
 
 
 def test_each_process_gathers_its_share_of_statistics(dataset: LabeledDataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(idist, "get_world_size", lambda: 3)
-    monkeypatch.setattr(idist, "get_rank", lambda: 1)
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    monkeypatch.setenv("RANK", "1")
     attention = gathered(dataset, "statistics")
     torch.testing.assert_close(attention.source.features, statistics(dataset.images[1::3], dataset.labels[1::3]))
     bank = gathered(dataset, "bank", num_images=4)

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import ignite.distributed as idist
 import pytest
 import torch
 from ignite.engine import Engine, Events
@@ -196,6 +195,35 @@ def test_the_learning_rate_goes_on_falling_where_it_was(
         assert rates == pytest.approx(expected, rel=1e-12)  # the schedule interpolates in 64 bits
 
 
+def test_an_optimizer_goes_on_as_its_own_device_has_it(tmp_path: Path) -> None:
+    """A training may go on on another device, where steps are computed otherwise and weights lie otherwise."""
+
+    def run(optimizer: torch.optim.Optimizer, resume: bool) -> None:
+        engine = Engine(lambda engine, batch: None)
+        engine.state.device = torch.device("cpu")
+        paths = tmp_path / "state.pt", {"optimizer": optimizer}, {}, dict, tmp_path / "model.pt"
+        TrainingCheckpoint(*paths, resume=resume).attach(engine)
+        engine.run([0], max_epochs=1)
+
+    def a_step(layer: torch.nn.Conv2d, **settings: Any) -> torch.optim.Adam:
+        optimizer = torch.optim.Adam(layer.parameters(), 0.1, **settings)
+        layer(torch.ones(1, 2, 3, 3)).sum().backward()
+        optimizer.step()
+        return optimizer
+
+    first = a_step(torch.nn.Conv2d(2, 3, 3), fused=True)
+    run(first, resume=False)
+    layer = torch.nn.Conv2d(2, 3, 3).to(memory_format=torch.channels_last)
+    other = torch.optim.Adam(layer.parameters(), 0.1, foreach=True)
+    run(other, resume=True)
+    assert [other.param_groups[0][name] for name in ("fused", "foreach", "capturable")] == [None, True, False]
+    for (parameter, moments), expected in zip(other.state.items(), first.state.values()):
+        assert moments["exp_avg"].stride() == parameter.stride()
+        assert all(torch.equal(moments[name], tensor) for name, tensor in expected.items())
+    layer(torch.ones(1, 2, 3, 3)).sum().backward()
+    other.step()
+
+
 def test_scalars_for_tensorboard(uninterrupted: Path) -> None:
     events = EventAccumulator(str(uninterrupted / "eval")).Reload()
     names = {"critic", "gradient_penalty", "wasserstein", "generator", "adversarial", "identity", "restoration"}
@@ -302,8 +330,8 @@ def test_each_process_goes_on_with_its_own_random_numbers(tmp_path: Path, monkey
         expected, expected_choice = torch.rand(1), pseudo_anomaly.R.random_sample()
 
         torch.save({**first, "random": first["random"] + second["random"]}, tmp_path / "state.pt")
-        monkeypatch.setattr(idist, "get_world_size", lambda: 2)
-        monkeypatch.setattr(idist, "get_rank", lambda: 1)
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        monkeypatch.setenv("RANK", "1")
         run(resume=True)
         assert torch.equal(torch.rand(1), expected)
         assert pseudo_anomaly.R.random_sample() == expected_choice

@@ -33,7 +33,7 @@ def test_maps_are_those_of_a_cpu(network: SAGANGenerator, shape: tuple[int, ...]
     settings = {"image_size": (64, 64), "batch_size": 4, "background": -0.9}
     expected = RestorationInferer(**settings)(images(*shape), network)
     on_gpu = to_device(copy.deepcopy(network), torch.device("cuda"))
-    with torch.backends.cudnn.flags(allow_tf32=False):
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         inferer = RestorationInferer(**settings, amp=False, compile=compile)
         found = inferer(images(*shape), on_gpu)
         again = inferer(images(*shape), on_gpu)
@@ -61,7 +61,7 @@ def test_weights_that_change_in_their_place_are_followed(network: SAGANGenerator
     torch.manual_seed(5)
     other = SAGANGenerator(base_channels=8, num_res_blocks=1).eval()
     on_gpu.load_state_dict(other.state_dict())
-    with torch.backends.cudnn.flags(allow_tf32=False):
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         after = inferer(images(2, 1, 64, 64), on_gpu)["pred"]
     assert (after - before).abs().max() > 0.01
     torch.testing.assert_close(

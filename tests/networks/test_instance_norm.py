@@ -98,7 +98,7 @@ def test_a_network_on_a_gpu_gives_what_it_gives_on_a_cpu() -> None:
     network = SAGANGenerator(base_channels=8, num_res_blocks=2).eval()
     on_gpu = to_device(copy.deepcopy(network), torch.device("cuda"))
     image = torch.rand(4, 1, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         computed = on_gpu(image.cuda()).cpu()
     # 32 bits in another order: some 1e-7 a layer, which normalisation may raise where a channel hardly varies.
     torch.testing.assert_close(computed, network(image).detach(), rtol=0, atol=1e-4)

@@ -94,7 +94,7 @@ def test_the_scores_of_all_cases_but_the_reference(tmp_path):
     ]
     report_on(cases, tmp_path)
     assert (tmp_path / "scores.csv").read_text("utf-8").splitlines() == [
-        "name,label,anomaly_score,p_value,is_anomalous,is_stranger,num_findings",
+        "name,label,anomaly_score,p_value,is_anomalous,is_ood,num_findings",
         "a/h1.png,0,0.1,0.5,False,,",
         "a1.png,1,0.3333333333333333,,,,",
     ]
@@ -103,7 +103,7 @@ def test_the_scores_of_all_cases_but_the_reference(tmp_path):
 def a_calibrated_case(name: str, label: int, **more: Any) -> dict[str, Any]:
     """A case whose deviation is highest where its map is 0: at the lower right, in the lesion of anomalous ones."""
     deviation = torch.zeros(1, 24, 20)
-    case = a_case(name, label, deviation_map=deviation, is_stranger=False, findings=[{"label": 1}] * label)
+    case = a_case(name, label, deviation_map=deviation, is_ood=False, findings=[{"label": 1}] * label)
     if label:
         deviation[:, -3:, -2:] = 5.0
         case["mask"] = (deviation > 0).float()
@@ -130,7 +130,7 @@ def test_how_well_findings_cover_lesions(tmp_path):
         a_calibrated_case("h1", 0, findings_map=torch.zeros_like(found)),
         a_calibrated_case("a1", 1, findings_map=found),
         a_calibrated_case("a2", 1, findings_map=torch.zeros_like(found)),
-        a_calibrated_case("a3", 1, findings=None, is_stranger=True),
+        a_calibrated_case("a3", 1, findings=None, is_ood=True),
     ]
     _, metrics = report_on(cases, tmp_path / "judged")
     assert metrics["findings_dice"] == pytest.approx((2 / 3 + 0) / 2)
@@ -165,10 +165,10 @@ def test_one_case_without_it_and_the_maps_are_compared_as_they_are(tmp_path):
         assert "standard deviations" not in (tmp_path / "report.html").read_text("utf-8")
 
 
-def test_strangers_are_marked(tmp_path):
-    cases = [a_calibrated_case("h1", 0, is_stranger=True, findings=None), a_calibrated_case("a1", 1)]
+def test_out_of_distribution_images_are_marked(tmp_path):
+    cases = [a_calibrated_case("h1", 0, is_ood=True, findings=None), a_calibrated_case("a1", 1)]
     _, metrics = report_on(cases, tmp_path)
-    assert [metrics["strangers"][kind]["value"] for kind in ("healthy", "anomalous")] == [1.0, 0.0]
+    assert [metrics["out_of_distribution"][kind]["value"] for kind in ("healthy", "anomalous")] == [1.0, 0.0]
     page = (tmp_path / "report.html").read_text("utf-8")
     assert page.count("<strong>unlike the training images</strong>") == 1
     assert "are flagged" in page

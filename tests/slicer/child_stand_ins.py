@@ -35,7 +35,7 @@ def write_map(size=None):
     return size
 
 def tell_result(**values):
-    usual = {"schema_version": "1.1", "input": "input.nrrd", "anomaly_score": 0.25, "anomaly_map": str(MAP)}
+    usual = {"schema_version": "2.0", "input": "input.nrrd", "anomaly_score": 0.25, "anomaly_map": str(MAP)}
     tell("result", **{**usual, "bundle": {"name": "b", "version": "1"}, **values})
 """
 

@@ -40,7 +40,7 @@ def result_of() -> Callable[..., Any]:
 
     def make(**values: Any) -> Any:
         usual = {
-            "schema_version": "1.1",
+            "schema_version": "2.0",
             "input": "volume.nrrd",
             "anomaly_score": 0.25,
             "slice_axis": None,

@@ -177,7 +177,7 @@ def test_without_a_map_is_told(case: Case) -> None:
 @pytest.mark.parametrize("geometry", scenes.GEOMETRIES)
 def test_a_saved_scene(scene: Any, tmp_path: Path, result_of: Callable[..., Any], geometry: str) -> None:
     case = Case(scene, tmp_path, result_of, geometry)
-    case.lay_deviation(is_stranger=True, stranger_reasons=["It is upside down."])
+    case.lay_deviation(is_ood=True, ood_reasons=["It is upside down."])
     case.results.next_finding()
     before = segments(case.results)
     scene.save(tmp_path / "a.mrb")

@@ -14,7 +14,7 @@ from AnomalyMapLib.scene import ROLES
 # What a user does, and how the panel shows it.
 VALUES = {
     "device": ("cpu", lambda ui: ui.deviceComboBox.currentText, "CPU"),
-    "judgeStrangers": (True, lambda ui: ui.judgeStrangersCheckBox.checked, True),
+    "judgeOod": (True, lambda ui: ui.judgeOodCheckBox.checked, True),
     "threshold": (0.25, lambda ui: ui.thresholdSlider.value, 0.25),
     "opacity": (0.35, lambda ui: ui.opacitySlider.value, 0.35),
     "rendering": (True, lambda ui: ui.renderingCheckBox.checked, True),
@@ -63,7 +63,16 @@ def test_volume_and_direction_follow_the_parameters(shown: Any, scene: Any) -> N
 
 def test_every_parameter_of_the_panel_is_kept(panel: Any) -> None:
     bound = {widget.property("SlicerParameterName") for widget in vars(panel.ui).values()} - {None}
-    own = {"inputVolume", "bundle", "sliceDirection", "device", "judgeStrangers", "threshold", "opacity", "rendering"}
+    own = {
+        "inputVolume",
+        "bundle",
+        "sliceDirection",
+        "device",
+        "judgeOod",
+        "threshold",
+        "opacity",
+        "rendering",
+    }
     assert bound == own
     kept = parameters(panel)
     for name in own | set(ROLES):

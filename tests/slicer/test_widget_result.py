@@ -74,16 +74,16 @@ class TestWords:
     def test_a_result_of_a_later_version(self, panel: Any, show: Callable[..., Any], scene: Any) -> None:
         show()
         text = scene.holder.GetParameter("result")
-        scene.holder.SetParameter("result", text.replace('"schema_version": "1.3"', '"schema_version": "2.0"'))
-        assert "schema version 2.0" in panel.ui.resultLabel.text
+        scene.holder.SetParameter("result", text.replace('"schema_version": "2.0"', '"schema_version": "3.0"'))
+        assert "schema version 3.0" in panel.ui.resultLabel.text
         assert not panel.ui.segmentButton.enabled
 
 
-class TestStranger:
+class TestOutOfDistribution:
     REASON = "It looks unlike the images that the bundle was made for."
 
     def test_the_notice_is_seen_at_once(self, panel: Any, show: Callable[..., Any]) -> None:
-        show(is_stranger=True, stranger_reasons=[self.REASON])
+        show(is_ood=True, ood_reasons=[self.REASON])
         notice = panel.ui.noticeLabel
         assert not notice.isHidden()
         assert notice.text.startswith("Do not rely on this result: ")
@@ -93,8 +93,8 @@ class TestStranger:
         assert panel.ui.pValueLabel.text == "withheld"
 
     def test_it_goes_with_the_next_result(self, panel: Any, show: Callable[..., Any]) -> None:
-        show(is_stranger=True, stranger_reasons=[self.REASON])
-        show(is_stranger=False)
+        show(is_ood=True, ood_reasons=[self.REASON])
+        show(is_ood=False)
         assert panel.ui.noticeLabel.isHidden()
 
 

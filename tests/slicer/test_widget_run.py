@@ -130,14 +130,14 @@ class TestGoodRun:
         bundle = dataclasses.replace(panel.apply.bundles.bundle, settings=frozenset())
         monkeypatch.setattr(panel.apply.bundles, "bundle", bundle)
         parameters = panel.logic.getParameterNode()
-        parameters.sliceDirection, parameters.judgeStrangers = SliceDirection.SAGITTAL, True
+        parameters.sliceDirection, parameters.judgeOod = SliceDirection.SAGITTAL, True
         assert not panel.ui.sliceDirectionComboBox.enabled
-        assert not panel.ui.judgeStrangersCheckBox.enabled
+        assert not panel.ui.judgeOodCheckBox.enabled
         child(f"Path({str(tmp_path / 'told')!r}).write_text(' '.join(sys.argv[1:]))")
         apply()
         told = (tmp_path / "told").read_text()
         assert "--slice-direction" not in told
-        assert "--judge-strangers" not in told
+        assert "--judge-ood" not in told
 
     def test_a_second_run_takes_the_place_of_the_first(
         self, panel: Any, case: Any, scene: Any, child: Children, apply: Callable[[], None]
@@ -265,7 +265,7 @@ FAILURES = {
     "nonsense": ('print("\\0\\x7f{ not JSON")', "result"),
     "a library that is missing": ("import no_such_library", "no_such_library"),
     "no map": ("tell_result()", "The result came without its map; "),
-    "a result of a later version": ('write_map()\ntell_result(schema_version="2.0")', "schema version 2.0"),
+    "a result of a later version": ('write_map()\ntell_result(schema_version="3.0")', "schema version 3.0"),
     "a map of another volume": ("write_map([3, 4, 5])\ntell_result()\n", "does not fit head: "),
     "scores that do not fit": (
         "write_map()\ntell_result(slice_axis=2, slice_scores=[1.0])",

@@ -51,7 +51,7 @@ def stand_in(tmp_path: Path) -> Callable[..., ChildPython]:
             from pathlib import Path
             OUTPUT = Path(sys.argv[sys.argv.index("--output") + 1])
             RESULT = {
-                "event": "result", "schema_version": "1.1", "input": "input.nrrd", "anomaly_score": 0.25,
+                "event": "result", "schema_version": "2.0", "input": "input.nrrd", "anomaly_score": 0.25,
                 "bundle": {"name": "b", "version": "1"}, "anomaly_map": str(OUTPUT / "input_anomaly.nrrd"),
             }
             def tell(event, **values):

@@ -27,7 +27,7 @@ def test_the_bundle_of_this_checkout(module_folder: Path) -> None:
     assert bundle.version
     assert "Redraws an image as its healthy self" in bundle.purpose
     assert "Research only, not for diagnosis." in bundle.purpose
-    assert {"slice_direction", "judge_strangers"} <= bundle.settings
+    assert {"slice_direction", "judge_ood"} <= bundle.settings
     assert bundle.problem == ""
 
 
@@ -74,7 +74,7 @@ def test_a_folder_that_is_no_bundle(tmp_path: Path) -> None:
     with pytest.raises(BundleError) as caught:
         read_bundle(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path}: this folder is no bundle, it has no configs/metadata.json; choose another one."
+        f"{tmp_path}: this folder is not a bundle, it has no configs/metadata.json; choose another one."
     )
 
 

@@ -118,8 +118,8 @@ class TestFailures:
             ),
             pytest.param("write_map(); del RESULT['anomaly_map']; print(json.dumps(RESULT))", NO_MAP, id="map unnamed"),
             pytest.param(
-                "RESULT['schema_version'] = '2.0'; write_map(); print(json.dumps(RESULT))",
-                "The result has schema version 2.0, and this extension reads 1.x; install versions of the extension "
+                "RESULT['schema_version'] = '3.0'; write_map(); print(json.dumps(RESULT))",
+                "The result has schema version 3.0, and this extension reads 2.x; install versions of the extension "
                 "and of monai-sagan that belong together.",
                 id="another schema",
             ),

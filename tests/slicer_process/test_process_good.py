@@ -41,11 +41,11 @@ class TestGoodRun:
     ) -> None:
         process = PredictProcess()
         python = stand_in('tell("seen", argv=sys.argv[1:], cwd=os.getcwd(), tmp=os.environ["TMPDIR"])')
-        process.start(python, BUNDLE, device="cuda:1", slice_direction="axial", judge_strangers=True)
+        process.start(python, BUNDLE, device="cuda:1", slice_direction="axial", judge_ood=True)
         (seen,) = run_to_end(process)
         folder = process.input_path.parent
         assert seen["argv"][:3] == ["predict", str(Path.cwd() / BUNDLE), str(folder / "input.nrrd")]
-        switches = {"--overwrite", "--judge-strangers"}
+        switches = {"--overwrite", "--judge-ood"}
         words = [word for word in seen["argv"][3:] if word not in switches]
         assert len(words) == len(seen["argv"]) - 5
         assert dict(zip(words[::2], words[1::2])) == {

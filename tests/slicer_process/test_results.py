@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from AnomalyMapLib import results
 from AnomalyMapLib.description import Description, describe, describe_finding, percent, size_in_words
 from AnomalyMapLib.results import (
+    JSON_ENDING,
+    MAP_ENDINGS,
     AnomalyResult,
     BundleOfResult,
     ClassProbability,
@@ -22,7 +25,9 @@ from AnomalyMapLib.results import (
     result_to_json,
 )
 
-from monai_sagan.results import RESULT_SCHEMA_VERSION
+from monai_sagan import result_files
+from monai_sagan.results import IMAGE_FORMATS, RESULT_SCHEMA_VERSION
+from monai_sagan.transforms.anomaly import HIGHEST_SHARE
 
 
 def a_volume(**changes: Any) -> dict[str, Any]:
@@ -38,7 +43,7 @@ def a_volume(**changes: Any) -> dict[str, Any]:
         "slice_scores": [0.01, 0.05, 0],
         "peak": {"voxel": [5, 17, 1], "lps_mm": [-12.04, 30.5, -45], "value": 0.75},
         "warnings": [],
-        "input_sha256": "ab",
+        "input_fingerprint": "ab",
         "bundle": {"name": "tiny", "version": "1.2.3", "weights_sha256": None},
         "settings": {"map_threshold": 0.3, "slice_direction": "axial"},
         **changes,
@@ -58,7 +63,23 @@ def a_calibrated_volume(**changes: Any) -> dict[str, Any]:
     more = {"num_voxels": 120, "p_value": 0.02}
     findings = [{"label": 1, **place, "deviation": 7.3, **more}, {"label": 2, **place, "deviation": 4.0, **more}]
     peak = {**place, "value": 0.75, "deviation": 7.3}
-    return a_volume(p_value=0.02, score_kind="residual", is_stranger=False, findings=findings, peak=peak, **changes)
+    return a_volume(p_value=0.02, score_kind="residual", is_ood=False, findings=findings, peak=peak, **changes)
+
+
+class TestContract:
+    """The extension cannot import the package; what both know has to be the same."""
+
+    def test_endings(self) -> None:
+        assert JSON_ENDING == result_files.JSON_ENDING
+        assert set(MAP_ENDINGS) == set(IMAGE_FORMATS)
+
+    def test_the_schema(self) -> None:
+        written = json.loads(result_to_json(result_from_dict(a_volume())))
+        assert written["schema_version"] == RESULT_SCHEMA_VERSION
+
+    def test_the_highest_slices(self) -> None:
+        source = (Path(results.__file__).parent / "slice_scores.py").read_text(encoding="utf-8")
+        assert f"_HIGHEST_SHARE = {HIGHEST_SHARE} " in source
 
 
 class TestReading:
@@ -90,31 +111,20 @@ class TestReading:
         assert result_from_dict(event).anomaly_map == Path("/maps/input_anomaly.nrrd")
         assert result_from_dict(event, Path("other.nrrd")).anomaly_map == Path("other.nrrd")
 
-    def test_what_schema_1_0_lacks(self) -> None:
-        old = a_volume(schema_version="1.0")
-        del old["settings"], old["input_sha256"]
-        assert result_from_dict(old).map_threshold is None
-
-    @pytest.mark.parametrize("version", ["1.0", "1.1", "1.2"])
-    def test_earlier_ones_lack_findings_and_strangers(self, version: str) -> None:
-        result = result_from_dict(a_volume(schema_version=version))
-        assert (result.findings, result.is_stranger, result.score_kind) == (None, None, None)
-        assert result.peak.deviation is None
-
     def test_findings(self) -> None:
         result = result_from_dict(a_calibrated_volume())
         assert result.findings[0] == Finding(1, (5, 17, 1), (-12.04, 30.5, -45.0), 7.3, 120, 0.02)
         assert result_from_dict(a_volume(findings=[])).findings == ()
 
-    def test_a_later_1_x(self) -> None:
-        assert result_from_dict(a_volume(schema_version="1.17")).input == "input.nrrd"
+    def test_a_later_2_x(self) -> None:
+        assert result_from_dict(a_volume(schema_version="2.17")).input == "input.nrrd"
 
     @pytest.mark.parametrize(
         ("changes", "sentence"),
         [
             (
-                {"schema_version": "2.0"},
-                "The result has schema version 2.0, and this extension reads 1.x; install versions of the extension "
+                {"schema_version": "3.0"},
+                "The result has schema version 3.0, and this extension reads 2.x; install versions of the extension "
                 "and of monai-sagan that belong together.",
             ),
             ({"schema_version": None}, "The result has no schema_version."),
@@ -279,10 +289,10 @@ class TestDescription:
         assert not {"0.0432", "0.02"} & set(re.findall(r"[\d.]+\d", told))
         assert "%" not in describe(result_from_dict(a_classification())).text
 
-    def test_a_stranger_comes_first(self) -> None:
+    def test_an_out_of_distribution_image_comes_first(self) -> None:
         reason = "It looks like a colour photograph."
         warning = f"Do not rely on this result; its p-value is withheld. {reason}"
-        values = a_volume(is_stranger=True, stranger_reasons=[reason], warnings=[warning, "Blurred."])
+        values = a_volume(is_ood=True, ood_reasons=[reason], warnings=[warning, "Blurred."])
         said = describe(result_from_dict(values))
         assert said.notice == (
             "Do not rely on this result: the image is not of the kind that the bundle was made for. "
@@ -294,9 +304,9 @@ class TestDescription:
         judged = describe(result_from_dict({**values, "p_value": 0.5}))
         assert judged.notice.endswith("as you asked; these numbers promise nothing.")
 
-    def test_who_is_no_stranger_is_told_nothing(self) -> None:
+    def test_who_is_in_distribution_is_told_nothing(self) -> None:
         for told in (False, None):
-            assert describe(result_from_dict(a_volume(is_stranger=told))).notice == ""
+            assert describe(result_from_dict(a_volume(is_ood=told))).notice == ""
 
     def test_slices_that_stand_out(self) -> None:
         result = result_from_dict(

@@ -76,7 +76,7 @@ def write_result(folder: Path, name: str, anomaly_map: np.ndarray, matrix: np.nd
     peak = np.unravel_index(anomaly_map.argmax(), anomaly_map.shape)
     is_volume = len(anomaly_map) > 1
     result = {
-        "schema_version": "1.1",
+        "schema_version": "2.0",
         "input": name,
         "anomaly_score": 0.123,
         "p_value": 0.015,

@@ -88,9 +88,14 @@ def test_peak(view: Views, phantom: Path) -> None:
     wait_until(lambda: all(is_peak_mark(served.pixels(name)).any() for name in served.views()), "its mark")
 
 
-def test_a_stranger(view: Views, tmp_path: Path) -> None:
+def test_an_out_of_distribution_image(view: Views, tmp_path: Path) -> None:
     reason = "It looks like a colour photograph."
-    told = {"is_stranger": True, "stranger_reasons": [reason], "p_value": None, "is_anomalous": None}
+    told = {
+        "is_ood": True,
+        "ood_reasons": [reason],
+        "p_value": None,
+        "is_anomalous": None,
+    }
     page = view(phantoms.write_picture(tmp_path, **told), tmp_path / "maps").page
     notice = page.locator("#notice").inner_text()
     assert notice.startswith("Do not rely on this result: ")

@@ -87,7 +87,9 @@ def read_bundle(folder: Path) -> Bundle:
         raise BundleError(f"{folder}: there is no such folder; choose the folder of a bundle.")
     path = folder / _METADATA
     if not path.is_file():
-        raise BundleError(f"{folder}: this folder is no bundle, it has no {_METADATA.as_posix()}; choose another one.")
+        raise BundleError(
+            f"{folder}: this folder is not a bundle, it has no {_METADATA.as_posix()}; choose another one."
+        )
     metadata = _read_metadata(path)
     sentences = [_text(metadata, key) for key in ("description", "intended_use")]
     return Bundle(

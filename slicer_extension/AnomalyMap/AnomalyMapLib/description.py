@@ -43,7 +43,7 @@ def describe(result: AnomalyResult, voxel_ml: float | None = None) -> Descriptio
         _describe_learning(result),
         *_other_warnings(result),
     ]
-    return Description(_describe_stranger(result), "\n".join(line for line in lines if line))
+    return Description(_describe_out_of_distribution(result), "\n".join(line for line in lines if line))
 
 
 def describe_finding(result: AnomalyResult, finding: Finding, voxel_ml: float | None = None) -> str:
@@ -69,8 +69,8 @@ def size_in_words(num_voxels: int, voxel_ml: float | None) -> str:
     return f"{ml:,.1f} ml" if ml >= 1 else f"{ml:.2g} ml"
 
 
-def _describe_stranger(result: AnomalyResult) -> str:
-    if not result.is_stranger:
+def _describe_out_of_distribution(result: AnomalyResult) -> str:
+    if not result.is_ood:
         return ""
     judged = (
         "Whether it is unusual was not judged."
@@ -79,7 +79,7 @@ def _describe_stranger(result: AnomalyResult) -> str:
     )
     sentences = [
         "Do not rely on this result: the image is not of the kind that the bundle was made for.",
-        *result.stranger_reasons,
+        *result.ood_reasons,
         judged,
     ]
     return " ".join(sentences)
@@ -87,7 +87,7 @@ def _describe_stranger(result: AnomalyResult) -> str:
 
 def _other_warnings(result: AnomalyResult) -> list[str]:
     """The warnings, but for the one that only repeats why the image is of another kind."""
-    reasons = result.stranger_reasons if result.is_stranger else ()
+    reasons = result.ood_reasons if result.is_ood else ()
     return [text for text in result.warnings if not reasons or not all(reason in text for reason in reasons)]
 
 
@@ -105,7 +105,7 @@ def _describe_score(result: AnomalyResult) -> str:
         if result.threshold is None
         else _beside_threshold(result.anomaly_score, result.threshold, result.false_positive_rate),
     ]
-    if not any(told) and not result.is_stranger:
+    if not any(told) and not result.is_ood:
         return (
             "It was not compared with healthy images: the score only means something beside those of other images by "
             "the same bundle."
@@ -164,7 +164,7 @@ def _describe_findings(result: AnomalyResult, voxel_ml: float | None) -> str:
     findings = result.findings
     if findings is None:
         # A scale that is there without findings rests on too few images to tell where extraordinary begins.
-        is_told = result.peak is None or result.peak.deviation is None or result.is_stranger
+        is_told = result.peak is None or result.peak.deviation is None or result.is_ood
         told = "" if is_told else "Too few healthy images are known to tell which regions stand out."
         return _joined([told, _describe_peak(result)])
     if not findings:

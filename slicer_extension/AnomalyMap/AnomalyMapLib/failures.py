@@ -1,4 +1,4 @@
-"""Why a child process did not do its work, in words for the person who can mend it."""
+"""Why a child process did not do its work, in words for the person who can put it right."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ class PredictProcess:
         *,
         device: str = "auto",
         slice_direction: str | None = None,
-        judge_strangers: bool = False,
+        judge_ood: bool = False,
     ) -> None:
         """Starts the child on the volume at :attr:`input_path`. Where that fails, the state is ``FAILED``.
 
@@ -137,7 +137,7 @@ class PredictProcess:
             bundle: the bundle's folder.
             device: ``auto``, ``cpu`` or a CUDA device such as ``cuda:0``.
             slice_direction: ``acquisition``, ``axial``, ``coronal`` or ``sagittal``; by default as the bundle has it.
-            judge_strangers: whether images of another kind than the bundle's have p-values and findings all the same.
+            judge_ood: whether images of another kind than the bundle's have p-values and findings all the same.
 
         Raises:
             RuntimeError: if it was started before.
@@ -149,8 +149,8 @@ class PredictProcess:
         command += ["--device", device, "--progress", "json"]
         if slice_direction is not None:
             command += ["--slice-direction", slice_direction]
-        if judge_strangers:
-            command.append("--judge-strangers")
+        if judge_ood:
+            command.append("--judge-ood")
         try:
             process = start_tree(command, self._folder, {**python.variables, **self._own_variables()})
         except OSError as error:

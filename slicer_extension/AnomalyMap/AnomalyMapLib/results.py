@@ -31,8 +31,8 @@ MAP_ENDINGS = (".nrrd", ".nii.gz", ".nii", ".mha")
 # From where on down a slice is said to stand out among those of healthy images.
 LOW_P_VALUE = 0.05
 
-_SCHEMA = "1"
-_MINOR_VERSION = 3
+_SCHEMA = "2"
+_MINOR_VERSION = 0
 _T = TypeVar("_T")
 
 
@@ -116,9 +116,9 @@ class AnomalyResult:
         false_positive_rate: the share of healthy images above the threshold, and with any finding; None if not told.
         findings: the most extraordinary one first; None where it cannot be told.
         finding_threshold: standard deviations from healthy images above which a place is a finding; None likewise.
-        is_stranger: whether the image is of another kind than those that the bundle was made for; None where it cannot
+        is_ood: whether the image is of another kind than those that the bundle was made for; None where it cannot
             be told.
-        stranger_reasons: why, in sentences.
+        ood_reasons: why, in sentences.
         deviation_map: file of the map in standard deviations from healthy images; None without one.
         findings_map: file of the findings, voxels with their labels; None without one.
     """
@@ -141,8 +141,8 @@ class AnomalyResult:
     false_positive_rate: float | None = None
     findings: tuple[Finding, ...] | None = None
     finding_threshold: float | None = None
-    is_stranger: bool | None = None
-    stranger_reasons: tuple[str, ...] = ()
+    is_ood: bool | None = None
+    ood_reasons: tuple[str, ...] = ()
     deviation_map: Path | None = None
     findings_map: Path | None = None
 
@@ -205,8 +205,8 @@ def result_from_dict(values: Mapping[str, Any], anomaly_map: Path | None = None)
         false_positive_rate=_optional(values, "false_positive_rate", _number),
         findings=_optional(values, "findings", _findings),
         finding_threshold=_optional(values, "finding_threshold", _number),
-        is_stranger=_optional(values, "is_stranger", _switch),
-        stranger_reasons=_optional(values, "stranger_reasons", _sentences) or (),
+        is_ood=_optional(values, "is_ood", _switch),
+        ood_reasons=_optional(values, "ood_reasons", _sentences) or (),
         deviation_map=_optional(values, "deviation_map", _path),
         findings_map=_optional(values, "findings_map", _path),
     )

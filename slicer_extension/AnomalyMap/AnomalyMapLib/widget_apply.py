@@ -67,7 +67,7 @@ class ApplySection:
             self.bundles.look_at(value)
         self._parameters, self._bundle = parameters, value
         self._ui.sliceDirectionComboBox.enabled = self.bundles.has_setting("slice_direction")
-        self._ui.judgeStrangersCheckBox.enabled = self.bundles.has_setting("judge_strangers")
+        self._ui.judgeOodCheckBox.enabled = self.bundles.has_setting("judge_ood")
         self._show_apply()
 
     def close(self) -> None:
@@ -95,7 +95,7 @@ class ApplySection:
             self.bundles.bundle.path,
             device=parameters.device,
             slice_direction=parameters.sliceDirection.value if self.bundles.has_setting("slice_direction") else None,
-            judge_strangers=parameters.judgeStrangers and self.bundles.has_setting("judge_strangers"),
+            judge_ood=parameters.judgeOod and self.bundles.has_setting("judge_ood"),
         )
 
     def _show_run(self) -> None:

@@ -82,7 +82,7 @@ class ResultView:
         if result.p_value is not None:
             ui.pValueLabel.text = f"{result.p_value:.2g}"
         else:
-            ui.pValueLabel.text = _("withheld") if result.is_stranger else _("not compared with healthy images")
+            ui.pValueLabel.text = _("withheld") if result.is_ood else _("not compared with healthy images")
 
     def _show_classes(self, result: AnomalyResult | None) -> None:
         table, classes = self._ui.classTable, result.ranked_classes if result is not None else ()

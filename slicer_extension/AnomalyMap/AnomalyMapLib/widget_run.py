@@ -67,7 +67,7 @@ class Run:
         *,
         device: str,
         slice_direction: str | None,
-        judge_strangers: bool,
+        judge_ood: bool,
     ) -> None:
         """Starts the child, in the place of an earlier run. What keeps it from starting is told by :attr:`status`.
 
@@ -77,7 +77,7 @@ class Run:
             bundle: the bundle's folder.
             device: ``auto``, ``cpu`` or a GPU by its number.
             slice_direction: None for the bundle's own.
-            judge_strangers: whether images of another kind than the bundle's are judged all the same.
+            judge_ood: whether images of another kind than the bundle's are judged all the same.
         """
         self.close()
         self._problem, self._process, self._input_node = "", None, input_node
@@ -89,7 +89,11 @@ class Run:
             return
         python = ChildPython(python.python, count_by_bus(python.variables))
         self._process.start(
-            python, bundle, device=device, slice_direction=slice_direction, judge_strangers=judge_strangers
+            python,
+            bundle,
+            device=device,
+            slice_direction=slice_direction,
+            judge_ood=judge_ood,
         )
         if self.is_running:
             self._timer.start()

@@ -18,13 +18,13 @@ WEIGHTS = "0" * 64
 def compare(tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """What is added to a picture that scores 0.5, by a bundle that knows 40 healthy ones."""
 
-    def compare(case: dict[str, Any], judge_strangers: bool = False, **known: Any) -> dict[str, Any]:
+    def compare(case: dict[str, Any], judge_ood: bool = False, **known: Any) -> dict[str, Any]:
         scores = tuple(number / 40 for number in range(40))
         calibration = Calibration(
-            WEIGHTS, "axial", 0.05, **{"image_scores": scores, "image_strangeness": scores, **known}
+            WEIGHTS, "axial", 0.05, **{"image_scores": scores, "image_ood_scores": scores, **known}
         )
         write_calibration(tmp_path, calibration)
-        transform = CompareWithHealthyd("anomaly_map", tmp_path, WEIGHTS, "axial", judge_strangers)
+        transform = CompareWithHealthyd("anomaly_map", tmp_path, WEIGHTS, "axial", judge_ood)
         a_picture = {"anomaly_map": torch.zeros(1, 8, 8), "slice_axis": None, "slice_scores": [], "anomaly_score": 0.5}
         found = {"findings": [{"label": 1}], "finding_threshold": 4.0, "findings_map": torch.ones(1, 8, 8)}
         return transform(a_picture | found | case)
@@ -33,51 +33,59 @@ def compare(tmp_path: Path) -> Callable[..., dict[str, Any]]:
 
 
 def test_an_image_like_those_of_the_training(compare: Callable) -> None:
-    found = compare({"strangeness": 0.5, "mismatches": []})
-    assert (found["is_stranger"], found["stranger_p_value"], found["stranger_reasons"]) == (False, 21 / 41, [])
+    found = compare({"ood_score": 0.5, "mismatches": []})
+    assert (
+        found["is_ood"],
+        found["ood_p_value"],
+        found["ood_reasons"],
+    ) == (False, 21 / 41, [])
     assert found["p_value"] == 21 / 41
     assert found["warnings"] == []
     assert found["findings"] == [{"label": 1}]
 
 
-def test_a_stranger_has_no_p_value(compare: Callable) -> None:
-    found = compare({"strangeness": 5.0, "mismatches": []})
-    assert (found["is_stranger"], found["stranger_p_value"]) == (True, 1 / 41)
+def test_an_out_of_distribution_image_has_no_p_value(compare: Callable) -> None:
+    found = compare({"ood_score": 5.0, "mismatches": []})
+    assert (found["is_ood"], found["ood_p_value"]) == (True, 1 / 41)
     assert found["p_value"] is found["threshold"] is found["is_anomalous"] is found["findings"] is None
     assert found["finding_threshold"] is None
     assert "findings_map" not in found
     assert found["anomaly_score"] == 0.5
-    (reason,) = found["stranger_reasons"]
+    (reason,) = found["ood_reasons"]
     assert reason == "It looks unlike the images that the bundle was made for, more so than 98% of them."
     assert found["warnings"] == [f"Do not rely on this result; its p-value is withheld. {reason}"]
 
 
 def test_but_for_those_who_ask(compare: Callable) -> None:
-    found = compare({"strangeness": 5.0, "mismatches": []}, judge_strangers=True)
-    assert (found["is_stranger"], found["p_value"]) == (True, 21 / 41)
+    found = compare({"ood_score": 5.0, "mismatches": []}, judge_ood=True)
+    assert (found["is_ood"], found["p_value"]) == (True, 21 / 41)
     assert found["findings"] == [{"label": 1}]
-    assert found["warnings"][0].startswith("Do not rely on this result; its p-value, which was asked for all the same")
+    assert found["warnings"][0].startswith("Do not rely on this result; its p-value was requested all the same")
 
 
 def test_a_plain_fact_needs_no_calibration(compare: Callable) -> None:
     sentence = "This is CT; the bundle was made for MR."
-    found = compare({"strangeness": None, "mismatches": [sentence]}, image_strangeness=())
-    assert (found["is_stranger"], found["stranger_p_value"]) == (True, None)
-    assert found["stranger_reasons"] == [sentence]
+    found = compare({"ood_score": None, "mismatches": [sentence]}, image_ood_scores=())
+    assert (found["is_ood"], found["ood_p_value"]) == (True, None)
+    assert found["ood_reasons"] == [sentence]
     assert found["p_value"] is None
 
 
 @pytest.mark.parametrize(
-    "case", [{}, {"strangeness": None, "mismatches": []}, {"strangeness": 5.0, "mismatches": [], "slice_axis": 2}]
+    "case", [{}, {"ood_score": None, "mismatches": []}, {"ood_score": 5.0, "mismatches": [], "slice_axis": 2}]
 )
 def test_where_it_cannot_be_told(compare: Callable, case: dict[str, Any]) -> None:
-    """Without what tells strangers, and for a volume where only pictures were calibrated with."""
-    found = compare(case, **({} if "slice_axis" in case else {"image_strangeness": ()}))
-    assert (found["is_stranger"], found["stranger_p_value"], found["stranger_reasons"]) == (None, None, [])
+    """Without what recognises other kinds of images, and for a volume where only pictures were calibrated with."""
+    found = compare(case, **({} if "slice_axis" in case else {"image_ood_scores": ()}))
+    assert (
+        found["is_ood"],
+        found["ood_p_value"],
+        found["ood_reasons"],
+    ) == (None, None, [])
 
 
 def test_scores_of_another_kind_are_not_compared(compare: Callable) -> None:
-    found = compare({"score_kind": "contrast", "strangeness": 0.5, "mismatches": []})
+    found = compare({"score_kind": "contrast", "ood_score": 0.5, "mismatches": []})
     assert found["p_value"] is None
     assert found["warnings"] == [
         "The bundle was calibrated with scores of another kind (residual, now contrast), so there is no p-value, and "

@@ -1,12 +1,12 @@
 """How many images of something else a bundle tells from those that it was made for.
 
-    python benchmarks/strangers.py DATA
+    python benchmarks/out_of_distribution.py DATA
 
 DATA holds folders in the Med-AD layout (with a data.json) and folders of classes. For each data set, and for each class
 of the others, over several splits: a bundle learns what its images look like, is calibrated with the healthy images set
-aside, and judges test images of its own and strangers, all by the entries of the bundle's config. Of a class, 195
-images are healthy, 25 unlabelled and 30 the test. Writes benchmarks/results/strangers.json and prints the table of
-docs/results/strangers.md: the share flagged, mean over the splits and, in brackets, the worst of them.
+aside, and judges test images of its own and of other kinds, all by the entries of the bundle's config. Of a class, 195
+images are healthy, 25 unlabelled and 30 the test. Writes benchmarks/results/out_of_distribution.json and prints the
+table of docs/results/out_of_distribution.md: the share flagged, mean over the splits and, in brackets, the worst.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ HARMLESS: dict[str, Callable[[Pixels, np.random.Generator], Pixels]] = {
 }
 
 
-def other_strangers() -> dict[str, list[Pixels]]:
+def other_images() -> dict[str, list[Pixels]]:
     """Pictures that are of none of the kinds."""
     rng = np.random.default_rng(0)
     photos = [photo[y : y + 128, x : x + 128] for photo in load_sample_images().images for y in (0, 128, 256)
@@ -100,7 +100,7 @@ def main() -> None:
         rows = [row for kind in bench.kinds for split in range(arguments.splits) for row in bench.run(kind, split)]
     result = {"machine": describe_machine("cpu"), "splits": arguments.splits, "rows": rows, **bench.times()}
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "strangers.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    (RESULTS / "out_of_distribution.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(make_table(rows))
     print(f"\nmilliseconds an image: {result['milliseconds']:.2f}, seconds to learn: {result['seconds']:.1f}")
 
@@ -125,7 +125,7 @@ class Bench:
         os.chdir(self.root)  # macros in configs name files from there
         self.prepare = self._config("inference").get_parsed_content("preprocessing")
         self.prepared: dict[Path, dict[str, Any]] = {}
-        self.fixed = {name: self._write(name, pictures) for name, pictures in other_strangers().items()}
+        self.fixed = {name: self._write(name, pictures) for name, pictures in other_images().items()}
         self.seconds: list[float] = []
         self.milliseconds: list[float] = []
 
@@ -146,13 +146,13 @@ class Bench:
         trained_on = self.folder / "trained_on.txt"
         write_trained_on(trained_on, [case for part in listed.values() for case in part])
         aside = [Path(case["image"]) for case in load_calibration_set(data, trained_on)]
-        healthy = [self._judge(path, recognise)["strangeness"] for path in aside]
+        healthy = [self._judge(path, recognise)["ood_score"] for path in aside]
         rows = []
         for group, paths in self._groups(kind, data).items():
             flags = []
             for path in paths:
                 case = self._judge(path, recognise)
-                flags.append(bool(case["mismatches"]) or conformal_p_value(case["strangeness"], healthy) <= RATE)
+                flags.append(bool(case["mismatches"]) or conformal_p_value(case["ood_score"], healthy) <= RATE)
             row = {"made_for": kind, "split": split, "images": group, "count": len(flags), "flagged": sum(flags)}
             rows.append(row | {"calibrated_with": len(healthy)})
         return rows

@@ -1,4 +1,4 @@
-"""Strangeness in a bundle: from training to a case."""
+"""How far out of distribution a case is: from training to a case."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from monai_sagan.familiarity import (
     FamiliarityFitting,
     KnownFacts,
     Likeness,
-    Strangenessd,
+    OODScored,
     read_familiarity,
     write_familiarity,
 )
@@ -69,15 +69,15 @@ def test_facts_are_of_the_images_of_all_processes(
     assert content["facts"] == {"has_colour": True, "modalities": (), "smallest_side": 20}
 
 
-def test_an_image_of_the_kind_is_less_strange_than_others(
+def test_an_image_of_the_kind_has_a_lower_score_than_others(
     judge: Callable, phantom: Path, a_picture: Callable, tmp_path: Path
 ) -> None:
-    heads = [judge(path)["strangeness"] for path in sorted((phantom / "images").iterdir())[:8]]
-    assert judge(a_picture(size=(64, 64)))["strangeness"] > max(heads)
+    heads = [judge(path)["ood_score"] for path in sorted((phantom / "images").iterdir())[:8]]
+    assert judge(a_picture(size=(64, 64)))["ood_score"] > max(heads)
     with Image.open(next((phantom / "images").iterdir())) as head:
         inverted = Image.fromarray(255 - np.array(head))
     inverted.save(tmp_path / "inverted.png")
-    assert judge(tmp_path / "inverted.png")["strangeness"] > max(heads)
+    assert judge(tmp_path / "inverted.png")["ood_score"] > max(heads)
 
 
 def test_colour_is_told_in_words(judge: Callable, a_picture: Callable) -> None:
@@ -87,18 +87,18 @@ def test_colour_is_told_in_words(judge: Callable, a_picture: Callable) -> None:
     assert judge(a_picture(size=(64, 64)))["mismatches"] == []
 
 
-def test_a_volume_is_as_strange_as_its_slices(judge: Callable, a_volume: Callable) -> None:
+def test_a_volume_has_the_mean_score_of_its_slices(judge: Callable, a_volume: Callable) -> None:
     head, _ = phantom_volume(np.random.default_rng(0), size=(64, 64, 12), lesion=False)
     voxels = np.ascontiguousarray(head.transpose(2, 1, 0))
     noise = np.random.default_rng(0).integers(0, 255, voxels.shape).astype(np.uint8)
-    strangeness = [judge(a_volume(f"{index}.nii.gz", one))["strangeness"] for index, one in enumerate((voxels, noise))]
-    assert strangeness[0] < strangeness[1]
+    ood_score = [judge(a_volume(f"{index}.nii.gz", one))["ood_score"] for index, one in enumerate((voxels, noise))]
+    assert ood_score[0] < ood_score[1]
     turned = a_volume("turned.nii.gz", voxels[::-1, :, ::-1], affine=np.diag([1.0, -1.0, -1.0, 1.0]))
-    assert judge(turned)["strangeness"] == pytest.approx(strangeness[0], abs=1e-5)
+    assert judge(turned)["ood_score"] == pytest.approx(ood_score[0], abs=1e-5)
 
 
-def test_pictures_of_a_batch_are_as_strange_as_alone(trained: Path) -> None:
-    judge = Strangenessd("image", trained, (32, 32))
+def test_pictures_of_a_batch_have_the_same_score_alone(trained: Path) -> None:
+    judge = OODScored("image", trained, (32, 32))
     noise = torch.rand(3, 1, 50, 40, generator=torch.Generator().manual_seed(0)) * 2 - 1
     cases: list[dict[str, Any]] = [{"image": noise[0]}, {"image": None}, {"image": torch.zeros(1, 40, 40, 8)}]
     cases += [{"path": "x", "error": "x: damaged."}, {"image": noise[1]}, {"image": noise[2][:, :36]}]
@@ -106,8 +106,8 @@ def test_pictures_of_a_batch_are_as_strange_as_alone(trained: Path) -> None:
     assert [case.keys() == other.keys() for case, other in zip(batch, cases)] == [False, True, True, True, False, False]
     for number in (0, 4, 5):
         judged = judge(batch[number])
-        assert judged.keys() == {"image", "strangeness", "mismatches"}
-        assert judged["strangeness"] == pytest.approx(judge(cases[number])["strangeness"], abs=1e-5)
+        assert judged.keys() == {"image", "ood_score", "mismatches"}
+        assert judged["ood_score"] == pytest.approx(judge(cases[number])["ood_score"], abs=1e-5)
 
 
 def test_a_volume_is_judged_by_the_mean_of_its_slices(judge: Callable, a_volume: Callable, a_picture: Callable) -> None:
@@ -117,31 +117,31 @@ def test_a_volume_is_judged_by_the_mean_of_its_slices(judge: Callable, a_volume:
     noise = np.random.default_rng(0).integers(0, 255, head.shape).astype(np.uint8)
     sizes = (head, noise, np.concatenate([head, noise], axis=2))
     of_head, of_noise, of_both = (
-        judge(a_volume(f"{index}.nii.gz", np.repeat(one, 4, axis=2)))["strangeness"] for index, one in enumerate(sizes)
+        judge(a_volume(f"{index}.nii.gz", np.repeat(one, 4, axis=2)))["ood_score"] for index, one in enumerate(sizes)
     )
     assert of_both == pytest.approx((of_head + of_noise) / 2, abs=1e-4)
 
 
 def test_a_volume_of_background_is_not_judged(trained: Path) -> None:
-    judge = Strangenessd("image", trained, (32, 32))
-    assert judge({"image": torch.full((1, 20, 20, 8), -1.0)})["strangeness"] is None
+    judge = OODScored("image", trained, (32, 32))
+    assert judge({"image": torch.full((1, 20, 20, 8), -1.0)})["ood_score"] is None
 
 
 def test_without_a_background_every_slice_counts(trained: Path) -> None:
-    judge = Strangenessd("image", trained, (32, 32), background=None)
-    assert judge({"image": torch.full((1, 20, 20, 8), -1.0)})["strangeness"] is not None
+    judge = OODScored("image", trained, (32, 32), background=None)
+    assert judge({"image": torch.full((1, 20, 20, 8), -1.0)})["ood_score"] is not None
 
 
 def test_a_bundle_that_does_not_know(tmp_path: Path, a_picture: Callable) -> None:
-    judged = Strangenessd("image", tmp_path, (32, 32))({"image": torch.zeros(1, 40, 40)})
-    assert judged["strangeness"] is None
+    judged = OODScored("image", tmp_path, (32, 32))({"image": torch.zeros(1, 40, 40)})
+    assert judged["ood_score"] is None
     assert judged["mismatches"] == []
 
 
 def test_a_network_in_three_dimensions_knows_facts_alone(tmp_path: Path) -> None:
     write_familiarity(tmp_path / FAMILIARITY, Familiarity(KnownFacts(False, ("MR",), 20), None))
-    judged = Strangenessd("image", tmp_path, (16, 16, 16))({"image": torch.zeros(1, 40, 40, 40)})
-    assert judged["strangeness"] is None
+    judged = OODScored("image", tmp_path, (16, 16, 16))({"image": torch.zeros(1, 40, 40, 40)})
+    assert judged["ood_score"] is None
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert read is not None
     assert read.facts == written.facts
     assert read.likeness is not None
-    assert torch.equal(read.likeness.strangeness(pictures), written.likeness.strangeness(pictures))
+    assert torch.equal(read.likeness.ood_score(pictures), written.likeness.ood_score(pictures))
 
 
 _OF_ANOTHER_VERSION = {"version": 1, "facts": asdict(KnownFacts(False, (), 32)), "likeness": None}
@@ -166,4 +166,4 @@ def test_a_damaged_file_is_named(content: Any, trained: Path, tmp_path: Path) ->
     shutil.copytree(trained, root)
     save_tensors(content, root / FAMILIARITY)
     with pytest.raises(UserError, match=r"familiarity\.pt: this file is damaged"):
-        Strangenessd("image", root, (32, 32))
+        OODScored("image", root, (32, 32))
