@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from monai_sagan import __version__
-from monai_sagan.console import ProgressChoice, ProgressOption, fail
+from monai_sagan.console import ProgressOption, fail
 from monai_sagan.errors import UserError
 from monai_sagan.prepare.commands import prepare_app
 from monai_sagan.processes import is_first
@@ -27,22 +26,9 @@ app = typer.Typer(
 app.add_typer(prepare_app, name="prepare")
 
 
-class SliceDirection(str, Enum):
-    """How a volume is cut into slices: as the scanner did, or along a direction of the patient."""
-
-    acquisition = "acquisition"
-    axial = "axial"
-    coronal = "coronal"
-    sagittal = "sagittal"
-
-
-class ExportChoice(str, Enum):
-    """What a network can be exported to."""
-
-    onnx = "onnx"
-    torchscript = "torchscript"
-    tensorrt = "tensorrt"
-
+# As transforms and export have them, which take their time to import.
+SliceDirection = Literal["acquisition", "axial", "coronal", "sagittal"]
+ExportFormat = Literal["onnx", "torchscript", "tensorrt"]
 
 # Of a comparison's table, as many as a terminal is wide: method, AUC, its interval, difference and p.
 _SHOWN_COLUMNS = 5
@@ -65,14 +51,14 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Show the vers
 def demo(
     output: Annotated[Path, typer.Option(help="Folder for everything that is made.")] = Path("demo"),
     device: DeviceOption = "auto",
-    progress: ProgressOption = ProgressChoice.bar,
+    progress: ProgressOption = "bar",
 ) -> None:
     """Go the whole way on a synthetic phantom: train, evaluate on images and volumes, in minutes on two cores."""
     with quick_imports():
         from monai_sagan.demo import run_demo
 
-    metrics = run_demo(output, device=device, progress=progress.value)
-    if progress is ProgressChoice.json:
+    metrics = run_demo(output, device=device, progress=progress)
+    if progress == "json":
         return
     show_detection(metrics, "Images")
     typer.echo(f"Page: {output / 'evaluation' / 'report.html'}")
@@ -93,7 +79,7 @@ def train(
     output: Annotated[Path | None, typer.Option(help="Folder of the trained bundle; by default runs/BUNDLE.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
     device: DeviceOption = "auto",
-    progress: ProgressOption = ProgressChoice.bar,
+    progress: ProgressOption = "bar",
 ) -> None:
     """Train a bundle on healthy and unlabelled images; the result is a bundle of its own."""
     with quick_imports():
@@ -101,8 +87,8 @@ def train(
 
     target = output or Path("runs") / Path(bundle).name
     overrides = _parse_settings(settings or [])
-    workflows.train(bundle, data, target, overrides=overrides, resume=resume, device=device, progress=progress.value)
-    if is_first() and progress is not ProgressChoice.json:
+    workflows.train(bundle, data, target, overrides=overrides, resume=resume, device=device, progress=progress)
+    if is_first() and progress != "json":
         typer.echo(f"Trained bundle: {target}")
 
 
@@ -114,7 +100,7 @@ def calibrate(
         float, typer.Option(help="Share of healthy images allowed above the threshold, between 0 and 1.")
     ] = 0.05,
     device: DeviceOption = "auto",
-    progress: ProgressOption = ProgressChoice.bar,
+    progress: ProgressOption = "bar",
 ) -> None:
     """Calibrate a bundle's scores (p-values, threshold, findings) on healthy images that were held out of training."""
     with quick_imports():
@@ -122,9 +108,9 @@ def calibrate(
         from monai_sagan.calibration import describe_calibration
 
     calibration = workflows.calibrate(
-        bundle, data, false_positive_rate=false_positive_rate, device=device, progress=progress.value
+        bundle, data, false_positive_rate=false_positive_rate, device=device, progress=progress
     )
-    if progress is not ProgressChoice.json:
+    if progress != "json":
         for sentence in describe_calibration(calibration):
             typer.echo(sentence)
 
@@ -135,14 +121,14 @@ def evaluate(
     data: DataOption,
     output: Annotated[Path, typer.Option(help="Folder for metrics.json and report.html.")],
     device: DeviceOption = "auto",
-    progress: ProgressOption = ProgressChoice.bar,
+    progress: ProgressOption = "bar",
 ) -> None:
     """Measure a bundle on labelled test images, and write a page with curves and pictures."""
     with quick_imports():
         from monai_sagan import workflows
 
-    metrics = workflows.evaluate(bundle, data, output, device=device, progress=progress.value)
-    if progress is not ProgressChoice.json:
+    metrics = workflows.evaluate(bundle, data, output, device=device, progress=progress)
+    if progress != "json":
         if "accuracy" in metrics:
             show_classification(metrics)
         else:
@@ -184,7 +170,7 @@ def predict(
         bool, typer.Option("--overwrite", help="Recompute existing results instead of skipping them.")
     ] = False,
     device: DeviceOption = "auto",
-    progress: ProgressOption = ProgressChoice.bar,
+    progress: ProgressOption = "bar",
 ) -> None:
     """Map the anomalies of images and volumes."""
     with quick_imports():
@@ -195,7 +181,7 @@ def predict(
         inputs,
         output,
         series=series or (),
-        slice_direction=slice_direction.value if slice_direction else None,
+        slice_direction=slice_direction,
         output_ext=output_ext,
         save_restored=save_restored,
         save_dicom=save_dicom,
@@ -204,12 +190,12 @@ def predict(
         judge_ood=judge_ood,
         overwrite=overwrite,
         device=device,
-        progress=progress.value,
+        progress=progress,
     )
     if counts is None:
         return
     total = sum(counts.values())
-    if counts["num_failed"] < total and progress is not ProgressChoice.json:
+    if counts["num_failed"] < total and progress != "json":
         skipped = f" ({counts['num_skipped']} were there already)" if counts["num_skipped"] else ""
         typer.echo(f"Results: {output}{skipped}")
     if counts["num_failed"] and total > 1:
@@ -222,13 +208,13 @@ def predict(
 def export(
     bundle: BundleArgument,
     output: Annotated[Path, typer.Option(help="The file to write.")],
-    kind: Annotated[ExportChoice, typer.Option("--format", help="What runs it.")] = ExportChoice.onnx,
+    kind: Annotated[ExportFormat, typer.Option("--format", help="What runs it.")] = "onnx",
 ) -> None:
     """Write a bundle's network to one file for other runtimes, and check it against the network."""
     with quick_imports():
         from monai_sagan.export import export_network
 
-    error = export_network(bundle, output, kind.value)
+    error = export_network(bundle, output, kind)
     typer.echo(f"{output}: differs from the network by {error:.1e} at most.")
 
 
@@ -283,7 +269,7 @@ def compare(
         typer.Option(help="Repeat everything with these shares of anomalous images in the unlabelled set: 0,0.2,..."),
     ] = "",
     device: DeviceOption = "auto",
-    progress: ProgressOption = ProgressChoice.bar,
+    progress: ProgressOption = "bar",
 ) -> None:
     """Train methods of anomaly detection for the same time, and compare them; goes on where it was interrupted."""
     with quick_imports():
@@ -298,9 +284,9 @@ def compare(
         anomaly_ratios=_numbers("--anomaly-ratios", anomaly_ratios),
         overrides=_parse_settings(settings or []),
         device=device,
-        progress=progress.value,
+        progress=progress,
     )
-    if comparison is None or progress is ProgressChoice.json:
+    if comparison is None or progress == "json":
         return
     for result in comparison["results"]:
         ratio = result["anomaly_ratio"]
@@ -324,7 +310,7 @@ def compare_attention(
         str, typer.Option(help="What the weight map is learned from: batch, bank or statistics.")
     ] = "statistics",
     device: DeviceOption = "auto",
-    progress: ProgressOption = ProgressChoice.bar,
+    progress: ProgressOption = "bar",
 ) -> None:
     """Train networks with and without global attention, and compare them; goes on where it was interrupted."""
     with quick_imports():
@@ -338,9 +324,9 @@ def compare_attention(
         source=source,  # type: ignore[arg-type]
         overrides=_parse_settings(settings or []),
         device=device,
-        progress=progress.value,
+        progress=progress,
     )
-    if comparison is None or progress is ProgressChoice.json:
+    if comparison is None or progress == "json":
         return
     headings = ("Network", "Measure", "Without", "With", "Difference (95% interval)", "p")
     show_comparison(headings, comparison_rows(comparison))

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import Annotated, NoReturn
 
 import typer
 
-from monai_sagan.progress import make_reporter
+from monai_sagan.progress import ProgressKind, make_reporter
 
-__all__ = ["ProgressChoice", "ProgressOption", "fail", "show_error"]
-
-
-class ProgressChoice(str, Enum):
-    """How to report progress."""
-
-    bar = "bar"
-    json = "json"
-    none = "none"
+__all__ = ["ProgressOption", "fail", "show_error"]
 
 
-ProgressOption = Annotated[ProgressChoice, typer.Option(help="Progress as a bar, as JSON lines, or none.")]
+ProgressOption = Annotated[ProgressKind, typer.Option(help="Progress as a bar, as JSON lines, or none.")]
 
 
 def show_error(message: str) -> None:

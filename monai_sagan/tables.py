@@ -34,7 +34,7 @@ def show_detection(metrics: Mapping[str, Any], title: str | None = None) -> None
         for name, value in ((name, metrics["at_threshold"][key]) for name, key in names):
             if value is not None:
                 table.add_row(f"{name} at the threshold", _with_interval(value))
-    for what, key in (("with a finding", "with_findings"), ("flagged as out of distribution", "out_of_distribution")):
+    for what, key in (("with a finding", "with_findings"), ("out of distribution", "out_of_distribution")):
         for kind, value in (metrics[key] or {}).items():
             if value is not None:
                 table.add_row(f"{kind.capitalize()} cases {what}", _with_interval(value))

@@ -94,7 +94,7 @@ class _Zip:
         try:
             CaseReader().get_data(target)
         except ImageError as error:
-            raise ImageError(self.path / name, str(error).removeprefix(f"{target}: ")) from error
+            raise ImageError(self.path / name, error.reason) from error
 
 
 def _is_plain(name: str) -> bool:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from monai_sagan.console import ProgressChoice, ProgressOption, fail
+from monai_sagan.console import ProgressOption, fail
 from monai_sagan.prepare import PNG_SIZE
+from monai_sagan.progress import ProgressKind
 
 if TYPE_CHECKING:
     from monai_sagan.prepare import PrepareReport
@@ -68,12 +69,12 @@ def prepare_rsna(
     seed: SeedOption = 0,
     split: SplitOption = None,
     size: SizeOption = PNG_SIZE,
-    progress: ProgressOption = ProgressChoice.bar,
+    progress: ProgressOption = "bar",
 ) -> None:
     """Make a data set of the chest radiographs of the RSNA Pneumonia Detection Challenge."""
     from monai_sagan.prepare import prepare_rsna as work
 
-    _end(work(source, target, seed=seed, split=split, size=size, progress=progress.value), target, progress)
+    _end(work(source, target, seed=seed, split=split, size=size, progress=progress), target, progress)
 
 
 @prepare_app.command("vindr-cxr")
@@ -83,12 +84,12 @@ def prepare_vindr_cxr(
     seed: SeedOption = 0,
     split: SplitOption = None,
     size: SizeOption = PNG_SIZE,
-    progress: ProgressOption = ProgressChoice.bar,
+    progress: ProgressOption = "bar",
 ) -> None:
     """Make a data set of the chest radiographs of VinDr-CXR, from PhysioNet or Kaggle."""
     from monai_sagan.prepare import prepare_vindr_cxr as work
 
-    _end(work(source, target, seed=seed, split=split, size=size, progress=progress.value), target, progress)
+    _end(work(source, target, seed=seed, split=split, size=size, progress=progress), target, progress)
 
 
 @prepare_app.command("lag")
@@ -97,29 +98,29 @@ def prepare_lag(
     target: TargetArgument,
     seed: SeedOption = 0,
     split: SplitOption = None,
-    progress: ProgressOption = ProgressChoice.bar,
+    progress: ProgressOption = "bar",
 ) -> None:
     """Make a data set of the fundus photographs of the LAG database."""
     from monai_sagan.prepare import prepare_lag as work
 
-    _end(work(source, target, seed=seed, split=split, progress=progress.value), target, progress)
+    _end(work(source, target, seed=seed, split=split, progress=progress), target, progress)
 
 
 @prepare_app.command("med-ad")
 def prepare_med_ad(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="The archive (.zip), or the folder it unpacks to.")],
     target: Annotated[Path, typer.Argument(metavar="DST", help="Folder of the data set; of several, a folder each.")],
-    progress: ProgressOption = ProgressChoice.bar,
+    progress: ProgressOption = "bar",
 ) -> None:
     """Take over the Med-AD benchmark as its authors prepared it."""
     from monai_sagan.prepare import prepare_med_ad as work
 
-    _end(work(source, target, progress=progress.value), target, progress)
+    _end(work(source, target, progress=progress), target, progress)
 
 
-def _end(report: PrepareReport, target: Path, progress: ProgressChoice) -> None:
+def _end(report: PrepareReport, target: Path, progress: ProgressKind) -> None:
     """Tells what a data set consists of; with exit code 1 if it should have more."""
-    if progress is not ProgressChoice.json:
+    if progress != "json":
         _show_counts(report, target)
     if report.left_out:
         fail(f"The data set was made without {len(report.left_out)} of its images; get them and run the command again.")

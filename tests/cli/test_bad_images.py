@@ -82,8 +82,8 @@ class TestImages:
         voxels[5:15, 5:15] = 1
         path = a_volume(voxels=voxels)
         assert predict(path).sentence == (
-            f"{path}: no slice shows anything but background; leave the volume out, or look at the range of its "
-            "values: those of 8 bits are taken to reach from 0 to 255."
+            f"{path}: no slice shows anything but background; leave the volume out, or check its intensity "
+            "range: 8-bit images are assumed to span 0 to 255."
         )
 
     def test_values_that_are_too_large(self, predict: Callable, a_volume: Callable) -> None:

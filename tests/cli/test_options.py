@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from monai_sagan import cli, export
 from monai_sagan.calibration import Calibration
+from monai_sagan.transforms import SLICE_DIRECTIONS
 
 COMMON = ("--device", "cuda:7", "--progress", "json")
 GIVEN = {"device": "cuda:7", "progress": "json"}
@@ -101,3 +103,8 @@ def test_all_of_it(
     monkeypatch.setattr(f"monai_sagan.{function}", do)
     assert run(*command, *COMMON).code == 0
     assert called == [(positional, {**named, **GIVEN})]
+
+
+def test_choices_are_those_of_the_library() -> None:
+    assert set(get_args(cli.SliceDirection)) == set(SLICE_DIRECTIONS)
+    assert get_args(cli.ExportFormat) == get_args(export.ExportFormat)

@@ -144,7 +144,7 @@ class TestEvaluate:
         show_detection(evaluation_metrics(cases, pixel_threshold=None))
         told = capsys.readouterr().out
         assert re.search(r"Healthy cases with a finding +│ 0.250  \(95% interval 0.006 to 0.806\)", told)
-        assert re.search("Healthy cases flagged as out of distribution +│ 0.250", told)
+        assert re.search("Healthy cases out of distribution +│ 0.250", told)
         assert "Anomalous" not in told  # there is none
 
 
