@@ -313,13 +313,13 @@ class TestWords:
             "Calibrated with 2 healthy volumes: no p-value is below 0.33. These are too few for a threshold with 5% "
             "false positives, which needs 19.",
             "No findings in maps: they take a network in 2D, and 19 healthy volumes.",
-            "Too few healthy volumes to recognise those of something else; 19 do.",
+            "Too few healthy volumes to recognise out-of-distribution ones; 19 are needed.",
         ]
 
     def test_a_bundle_without_an_out_of_distribution_score(self) -> None:
         *_, sentence = describe_calibration(Calibration("0", "acquisition", 0.05, (0.1,)))
-        assert sentence.startswith(
-            "Pictures of something else are not recognised by their looks: the bundle knows none"
+        assert sentence == (
+            "Out-of-distribution pictures are not recognised by their looks: this bundle has no reference data."
         )
 
 
