@@ -43,7 +43,7 @@ class DeviationMapd(MapTransform):
         bundle_root: the bundle's folder.
         weights_sha256: of the bundle's weights.
         image_size: of the network; with three numbers there is no grid that all images share, and so no scale.
-        slice_direction: along which volumes are taken apart.
+        slice_direction: along which volumes are cut into slices.
 
     Raises:
         UserError: if the calibration is damaged.

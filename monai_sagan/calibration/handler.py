@@ -31,7 +31,7 @@ class CalibrationWriter:
         bundle_root: the bundle's folder.
         weights_sha256: of the bundle's weights.
         image_size: of the network; one in 3D has no grid that all images share, and so no scale of its maps.
-        slice_direction: along which volumes are taken apart.
+        slice_direction: along which volumes are cut into slices.
         rate: the false positive rate wanted of the threshold, in (0, 1).
 
     Raises:

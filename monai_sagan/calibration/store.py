@@ -25,7 +25,7 @@ class Calibration:
 
     Args:
         weights_sha256: of the weights that gave the scores.
-        slice_direction: along which volumes were taken apart.
+        slice_direction: along which volumes were cut into slices.
         rate: the false positive rate wanted of the threshold.
         image_scores: of pictures.
         volume_scores: of volumes.
@@ -68,7 +68,7 @@ class Calibration:
         Args:
             case: with ``slice_axis``, and ``score_kind`` unless that is "residual".
             weights_sha256: of the bundle that the case was run with.
-            slice_direction: along which volumes were taken apart.
+            slice_direction: along which volumes were cut into slices.
         """
         of_volumes, kind = case["slice_axis"] is not None, case.get("score_kind", "residual")
         if self.weights_sha256 != weights_sha256:

@@ -30,7 +30,7 @@ class CompareWithHealthyd(MapTransform):
     ``warnings``.
 
     They are None, and the last of them empty, where the bundle was not calibrated, or not for such images: with other
-    weights, another kind of score, pictures where a volume is, or volumes taken apart along another direction. A
+    weights, another kind of score, pictures where a volume is, or volumes cut into slices along another direction. A
     sentence says so, but where it was not calibrated at all.
 
     It also flags images that are out of distribution, of something else than what the bundle was made for, by their
@@ -42,7 +42,7 @@ class CompareWithHealthyd(MapTransform):
         keys: key of the map, one.
         bundle_root: the bundle's folder.
         weights_sha256: of the bundle's weights.
-        slice_direction: along which volumes are taken apart.
+        slice_direction: along which volumes are cut into slices.
         judge_ood: whether such images have p-values and findings all the same.
 
     Raises:

@@ -54,7 +54,7 @@ class ImageFacts:
 
         Args:
             image: (C, *spatial), x first; what the reader and the conversion to grey found is in its metadata.
-            slice_direction: along which a volume is taken apart.
+            slice_direction: along which a volume is cut into slices.
         """
         meta: Mapping[str, Any] = image.meta if isinstance(image, MetaTensor) else {}
         sides = list(image.shape[1:])
@@ -112,7 +112,7 @@ class FactsRecorderd(MapTransform):
 
     Args:
         keys: keys of the images.
-        slice_direction: along which volumes are taken apart.
+        slice_direction: along which volumes are cut into slices.
 
     Attributes:
         seen: the facts of each.

@@ -33,7 +33,7 @@ class OODScored(PictureScoring[float]):
         keys: key of the image, one, (1, *spatial) in [-1, 1].
         bundle_root: the bundle's folder.
         image_size: the network's size, rows first.
-        slice_direction: along which volumes are taken apart.
+        slice_direction: along which volumes are cut into slices.
         background: in volumes, the largest value that counts as background; None for none.
         device: where to compute.
 

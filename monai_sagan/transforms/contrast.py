@@ -48,7 +48,7 @@ class ContrastScored(PictureScoring[_ScoreAndMap]):
         bundle_root: the bundle's folder.
         network: makes a network such as those that were trained (``contrast_def``).
         image_size: the networks' size, rows first.
-        slice_direction: along which volumes are taken apart.
+        slice_direction: along which volumes are cut into slices.
         background: in volumes, slices with nothing above this value are not scored.
         score: ``residual`` leaves the scores of the map as they are, ``contrast`` replaces them, ``auto`` does what
             was chosen for the bundle, see :func:`choose_score`.

@@ -125,7 +125,7 @@ def check_slice_direction(direction: str | int) -> None:
 
 
 def find_slice_axis(volume: NdarrayOrTensor, direction: str | int = "acquisition") -> int:
-    """The spatial axis along which a volume is taken apart.
+    """The spatial axis along which a volume is cut into slices.
 
     Args:
         volume: (C, *three spatial axes), a MetaTensor where the direction is to be told by its affine.

@@ -200,7 +200,7 @@ def _joined(sentences: Sequence[str]) -> str:
 
 
 def _place_of(peak: Peak | Finding, result: AnomalyResult) -> str:
-    """The slice of a volume that was taken apart, and the place; of a picture, column and row."""
+    """The slice of a volume, and the place; of a picture, column and row."""
     place = f"at {_in_mm(peak.lps_mm)}" if peak.lps_mm else ""
     if result.slice_axis is not None:
         number = peak.voxel[result.slice_axis] + 1

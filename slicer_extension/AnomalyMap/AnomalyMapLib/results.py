@@ -103,7 +103,7 @@ class AnomalyResult:
         input: name of the file that was read.
         anomaly_score: None for a classifier.
         p_value, threshold, is_anomalous: None unless the bundle is calibrated.
-        slice_axis: array axis along which a volume was taken apart; None for a 2D image.
+        slice_axis: array axis along which a volume was cut into slices; None for a 2D image.
         slice_scores: one a slice, in the order of the axis.
         peak: None where the result has none.
         classes: of a classifier, as it names them.

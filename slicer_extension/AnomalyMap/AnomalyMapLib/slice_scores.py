@@ -56,7 +56,7 @@ def fill_table(
     Args:
         table_node: what is written over.
         map_node: the map, in the voxel order of its file.
-        axis: voxel axis along which the volume was taken apart, 0 to 2.
+        axis: voxel axis along which the volume was cut into slices, 0 to 2.
         scores: in the order of that axis.
         p_values: likewise, None for background; empty without any.
     """
