@@ -193,8 +193,8 @@ def predict(
         inputs: images, DICOM series, or folders of them.
         output: where to write.
         series: numbers or UIDs of the DICOM series to take; all without.
-        slice_direction: along which volumes are cut into slices, see :func:`~monai_sagan.transforms.find_slice_axis`; by
-            default as the bundle has it.
+        slice_direction: along which volumes are cut into slices, see
+            :func:`~monai_sagan.transforms.find_slice_axis`; by default as the bundle has it.
         output_ext: ending, and so the format, of the maps.
         save_restored: whether to write the restored images too.
         save_dicom: whether to write DICOM objects too.
