@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
@@ -36,6 +37,8 @@ __all__ = [
 
 # The config that defines network and preparation; the others take these from it by MONAI's macros.
 BASE_CONFIG = "inference"
+# The working folder and the log are the whole process's, so that one thread at a time can run a bundle.
+_RUNNING = threading.RLock()
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -190,7 +193,7 @@ def run_bundle(root: Path, config: str, **overrides: Any) -> ConfigWorkflow:
     entries, *_ = [read_config(root, path.stem) for path in (*paths, METADATA)]  # MONAI does not say which is damaged
     if "run" not in entries:
         raise UserError(f"{paths[0]}: this config does not say what to run; get the bundle again, or repair it.")
-    with working_directory(root), _quiet():
+    with _RUNNING, working_directory(root), _quiet():
         workflow = ConfigWorkflow(
             config_file=[str(path) for path in paths],
             meta_file=str(root / METADATA),

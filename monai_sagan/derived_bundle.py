@@ -68,14 +68,41 @@ def derive_bundle(
                 if path.is_file() and not _MADE.intersection(relative.parts):
                     (partial / relative).parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(path, partial / relative)
-            (partial / "models").mkdir()
+            for folder in ("docs", "models"):
+                (partial / folder).mkdir(exist_ok=True)
             if weights is not None:
                 save_tensors(dict(weights), partial / WEIGHTS)
+            for name, text in _documents(source, described, overrides).items():
+                (partial / "docs" / name).write_text(text, encoding="utf-8")
             for name, content in contents.items():
                 text = json.dumps(content, indent=4) + "\n"
                 (partial / "configs" / f"{name}.json").write_text(text, encoding="utf-8")
     except FileExistsError as error:
         raise UserError(f"{target}: {error.strerror}.") from error
+
+
+def _documents(source: Path, metadata: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, str]:
+    """What is told of the new bundle; the documents of the one that it is made from speak of other weights."""
+    given = "".join(f"- `{key}`: {json.dumps(value)}\n" for key, value in settings.items()) or "None.\n"
+    readme = f"""# {metadata["name"]}
+
+{metadata["description"]}
+
+Made from the bundle `{source.name}` of monai-sagan; what it takes and gives, its settings and how it is used are
+described there.
+
+Data source: {metadata["data_source"]}.
+
+**{metadata["intended_use"]}**
+
+## Settings that were given
+
+{given}"""
+    licence = f"""Data source: {metadata["data_source"]}.
+
+Whether the weights in this bundle may be passed on depends on the terms of that source; monai-sagan does not know them.
+"""
+    return {"README.md": readme, "data_license.txt": licence}
 
 
 def _describe_network(formats: dict[str, Any], settings: ConfigParser) -> None:

@@ -52,7 +52,8 @@ def save_tensors(tensors: Any, path: Path) -> None:
     """
     with write_whole(path) as partial:
         try:
-            torch.save(tensors, partial)
+            with partial.open("wb") as file:  # of a name, torch writes it into the file, and equal ones would differ
+                torch.save(tensors, file)
         except RuntimeError as error:  # torch's only one
             raise not_written(path) from error
 

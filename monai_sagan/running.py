@@ -45,6 +45,8 @@ def run_command(command: Callable[[], object]) -> None:
     except Exception as error:
         if _was_interrupted(error):
             sys.exit(130)
+        if _is_unheard(error):
+            sys.exit(128 + signal.SIGPIPE)
         message = _sentence(error)
         if message is None or is_debugged:
             raise
@@ -52,6 +54,14 @@ def run_command(command: Callable[[], object]) -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _is_unheard(error: BaseException) -> bool:
+    """Whether what reads this process's output went away, as ``head`` does; nobody is left to tell of it."""
+    if not any(isinstance(cause, BrokenPipeError) for cause in causes_of(error)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains when it flushes
+    return True
 
 
 def _end(number: int, frame: object) -> NoReturn:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from monai.utils import ensure_tuple
 
 from monai_sagan.bundle_files import WEIGHTS
 from monai_sagan.bundles import find_bundle, read_settings, require_weights, run_bundle
@@ -28,8 +29,8 @@ _RESEARCH_USE = "Research only, not for diagnosis."
 
 def train(
     bundle: str | Path,
-    data: Path,
-    output: Path,
+    data: str | Path,
+    output: str | Path,
     *,
     overrides: Mapping[str, Any] | None = None,
     resume: bool = False,
@@ -55,7 +56,7 @@ def train(
     Raises:
         UserError: if something that the user gave cannot be used.
     """
-    output = output.resolve()
+    data, output = Path(data), Path(output).resolve()
     going_on = resume and (output / "configs").is_dir()
     settings = {"dataset_dir": str(data.resolve()), "resume": resume, "progress": progress, **_device(device)}
 
@@ -94,7 +95,7 @@ def train(
 
 def calibrate(
     bundle: str | Path,
-    data: Path,
+    data: str | Path,
     *,
     false_positive_rate: float = 0.05,
     device: str = "auto",
@@ -124,10 +125,12 @@ def calibrate(
             "that, or a copy of its folder."
         )
     require_weights(root)
+    if "classes" in read_settings(root):
+        raise UserError(f"{bundle}: a classifier has no anomaly scores to calibrate; evaluate it, or predict with it.")
     workflow = run_bundle(
         root,
         "calibrate",
-        dataset_dir=str(data.resolve()),
+        dataset_dir=str(Path(data).resolve()),
         false_positive_rate=false_positive_rate,
         progress=progress,
         **_device(device),
@@ -136,7 +139,7 @@ def calibrate(
 
 
 def evaluate(
-    bundle: str | Path, data: Path, output: Path, *, device: str = "auto", progress: ProgressKind = "bar"
+    bundle: str | Path, data: str | Path, output: str | Path, *, device: str = "auto", progress: ProgressKind = "bar"
 ) -> dict[str, Any]:
     """Measures a bundle on labelled images that it was not trained on, and writes ``metrics.json``, ``report.html`` and
     a picture.
@@ -159,8 +162,8 @@ def evaluate(
     workflow = run_bundle(
         root,
         "evaluate",
-        dataset_dir=str(data.resolve()),
-        output_dir=str(output.resolve()),
+        dataset_dir=str(Path(data).resolve()),
+        output_dir=str(Path(output).resolve()),
         progress=progress,
         **_device(device),
     )
@@ -169,8 +172,8 @@ def evaluate(
 
 def predict(
     bundle: str | Path,
-    inputs: Sequence[Path],
-    output: Path,
+    inputs: str | Path | Sequence[str | Path],
+    output: str | Path,
     *,
     series: Sequence[str] = (),
     slice_direction: str | None = None,
@@ -190,7 +193,7 @@ def predict(
 
     Args:
         bundle: a folder or the name of a bundle that ships.
-        inputs: images, DICOM series, or folders of them.
+        inputs: one or several images, DICOM series, or folders of them.
         output: where to write.
         series: numbers or UIDs of the DICOM series to take; all without.
         slice_direction: along which volumes are cut into slices, see
@@ -220,8 +223,8 @@ def predict(
         root,
         "inference",
         # A tuple: MONAI runs text that begins with $ in lists, and these are names of files.
-        datalist=tuple(first_alone(lambda: list_cases(inputs, series))),
-        output_dir=str(output.resolve()),
+        datalist=tuple(first_alone(lambda: list_cases(ensure_tuple(inputs), series))),
+        output_dir=str(Path(output).resolve()),
         output_ext=output_ext,
         keep_patient_data=keep_patient_data,
         overwrite=overwrite,
@@ -241,7 +244,7 @@ def predict(
     return {key: workflow.evaluator.state.metrics[key] for key in ("num_done", "num_skipped", "num_failed")}
 
 
-def import_checkpoint(checkpoint: Path, target: Path) -> Path:
+def import_checkpoint(checkpoint: str | Path, target: str | Path) -> Path:
     """Makes a bundle from generator weights that the authors of SAGAN published.
 
     Args:
@@ -254,6 +257,7 @@ def import_checkpoint(checkpoint: Path, target: Path) -> Path:
     Raises:
         UserError: if the file holds anything but the published generator's tensors, or ``target`` is not empty.
     """
+    checkpoint, target = Path(checkpoint), Path(target)
     state = read_tensors(checkpoint)
     try:
         if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import logging
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +196,17 @@ class TestDerive:
         for key in set(before) - {"network_data_format", "data_source"}:
             assert after[key] == before[key]
 
+    def test_documents(self, tmp_path: Path) -> None:
+        """What is told of the weights that ship is not true of others."""
+        derive_bundle(
+            find_bundle(NAME), tmp_path / "new", {"base_channels": 4}, {"data_source": "my scans", "intended_use": ""}
+        )
+        for name in ("README.md", "data_license.txt"):
+            text = (tmp_path / "new" / "docs" / name).read_text(encoding="utf-8")
+            assert "Data source: my scans." in text
+            assert "phantom" not in text
+        assert "- `base_channels`: 4\n" in (tmp_path / "new" / "docs" / "README.md").read_text(encoding="utf-8")
+
     def test_neither_weights_nor_results_are_taken_over(self, tiny_bundle: Path, tmp_path: Path) -> None:
         derive_bundle(tiny_bundle, tmp_path / "first", {}, {}, torch.load(tiny_bundle / WEIGHTS, weights_only=True))
         (tmp_path / "first" / "eval").mkdir()
@@ -268,6 +281,19 @@ def test_what_only_one_process_can_do(tiny_bundle: Path, monkeypatch: pytest.Mon
         "evaluate: the bundle tiny has no configs/multi_gpu_evaluate.json, with which several processes could do it; "
         "start it without torchrun."
     )
+
+
+def test_threads_take_turns(tiny_bundle: Path, phantom: Path, tmp_path: Path) -> None:
+    """The working folder and the log are the whole process's; a server finds them as they were."""
+    before = Path.cwd(), logging.root.manager.disable
+    images = sorted((phantom / "images").iterdir())[:3]
+    with ThreadPoolExecutor(3) as threads:
+        runs = [
+            threads.submit(workflows.predict, str(tiny_bundle), str(image), str(tmp_path / image.stem), progress="none")
+            for image in images
+        ]
+        assert [run.result()["num_done"] for run in runs] == [1, 1, 1]
+    assert (Path.cwd(), logging.root.manager.disable) == before
 
 
 def test_the_working_folder_is_what_it_was(tiny_bundle: Path, phantom: Path, tmp_path: Path) -> None:

@@ -38,6 +38,12 @@ class TestFile:
             assert partial.name.startswith(".")
             assert partial.suffixes[-2:] == [".nii", ".gz"]
 
+    def test_equal_tensors_make_equal_files(self, tmp_path: Path) -> None:
+        """A digest is then one of what they hold."""
+        for name in ("one.pt", "other.pt"):
+            save_tensors({"a": torch.arange(5)}, tmp_path / name)
+        assert (tmp_path / "one.pt").read_bytes() == (tmp_path / "other.pt").read_bytes()
+
     def test_replaces(self, tmp_path: Path) -> None:
         path = tmp_path / "a.txt"
         path.write_text("old")

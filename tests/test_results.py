@@ -375,5 +375,5 @@ def test_a_result_of_another_version_is_not_taken_for_one_of_this(tmp_path: Path
     save(dict(case))
     path = tmp_path / "scan_anomaly.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": "1.2"}))
-    with pytest.raises(UserError, match="is there already, but of another image or version of it"):
+    with pytest.raises(UserError, match="is there already, but of another version of this software"):
         save.find_result(case)

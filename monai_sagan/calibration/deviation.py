@@ -15,7 +15,7 @@ from monai_sagan.calibration.conformal import conformal_threshold
 from monai_sagan.calibration.findings import find_regions, leave_out_surroundings
 from monai_sagan.calibration.grid_maps import GridMaps
 from monai_sagan.calibration.pixel_scale import PixelScale
-from monai_sagan.calibration.store import read_calibration
+from monai_sagan.calibration.store import is_of_several_slices, read_calibration
 
 __all__ = ["DeviationMapd"]
 
@@ -66,10 +66,10 @@ class DeviationMapd(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
         d["findings"] = d["finding_threshold"] = None
-        calibration, is_volume = self.calibration, d["slice_axis"] is not None
+        calibration = self.calibration
         if calibration is None or calibration.problem(d, self.weights_sha256, self.slice_direction):
             return d
-        scale = calibration.scale(of_volumes=is_volume)
+        scale = calibration.scale(of_volumes=is_of_several_slices(d))
         if scale is None:
             return d
         (key,) = self.key_iterator(d)

@@ -13,7 +13,7 @@ from ignite.engine import Engine, Events
 from monai_sagan.bundle_files import CALIBRATED_WITH
 from monai_sagan.calibration.grid_maps import GridMaps
 from monai_sagan.calibration.pixel_scale import NUM_PLACES, MapOfHealthy, PixelScale, fit_pixel_scale
-from monai_sagan.calibration.store import Calibration, read_calibration, write_calibration
+from monai_sagan.calibration.store import Calibration, is_of_several_slices, read_calibration, write_calibration
 from monai_sagan.calibration.transform import anatomical_slice_scores
 from monai_sagan.data import write_trained_on
 from monai_sagan.errors import SettingError, UserError
@@ -66,7 +66,7 @@ class CalibrationWriter:
             if "error" in case:
                 self.failed.append(case["error"])
                 continue
-            (self.pictures if case["slice_axis"] is None else self.volumes).add(case, self.image_size)
+            (self.volumes if is_of_several_slices(case) else self.pictures).add(case, self.image_size)
             self.files.append({"image": case["files"]})
             self.empty = replace(self.empty, score_kind=case.get("score_kind", "residual"))
 
@@ -127,7 +127,7 @@ class _Collected:
         self.scores.append(case["anomaly_score"])
         if case.get("ood_score") is not None:
             self.ood_score.append(case["ood_score"])
-        if case["slice_axis"] is not None:
+        if is_of_several_slices(case):
             self.slice_scores.append(tuple(anatomical_slice_scores(case)))
         if len(image_size) == 2:
             grid = GridMaps(case["anomaly_map"], image_size, case["slice_axis"], case.get("contrast_map"))

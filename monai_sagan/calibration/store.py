@@ -14,7 +14,7 @@ from monai_sagan.calibration.pixel_scale import PixelScale
 from monai_sagan.errors import UserError
 from monai_sagan.files import read_tensors, save_tensors, write_json
 
-__all__ = ["Calibration", "read_calibration", "write_calibration"]
+__all__ = ["Calibration", "is_of_several_slices", "read_calibration", "write_calibration"]
 
 _SCHEMA_VERSION = 4
 
@@ -66,11 +66,11 @@ class Calibration:
         """Why a case cannot be compared with these healthy images, in a sentence; empty if it can.
 
         Args:
-            case: with ``slice_axis``, and ``score_kind`` unless that is "residual".
+            case: with ``slice_axis`` and ``slice_scores``, and ``score_kind`` unless that is "residual".
             weights_sha256: of the bundle that the case was run with.
             slice_direction: along which volumes were cut into slices.
         """
-        of_volumes, kind = case["slice_axis"] is not None, case.get("score_kind", "residual")
+        of_volumes, kind = is_of_several_slices(case), case.get("score_kind", "residual")
         if self.weights_sha256 != weights_sha256:
             return (
                 "The bundle was calibrated with other weights, so there is no p-value, and no findings; calibrate it "
@@ -93,6 +93,15 @@ class Calibration:
                 "no p-value, and no findings; calibrate it again."
             )
         return ""
+
+
+def is_of_several_slices(case: Mapping[Hashable, Any]) -> bool:
+    """Whether a case is compared with volumes; one of a single slice, as a DICOM radiograph is, is with pictures.
+
+    Args:
+        case: with ``slice_axis`` and ``slice_scores``.
+    """
+    return case["slice_axis"] is not None and len(case["slice_scores"]) > 1
 
 
 _SCALES = ("image_scale", "volume_scale")

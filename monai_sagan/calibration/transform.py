@@ -9,9 +9,11 @@ from typing import Any
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from monai_sagan.calibration.conformal import conformal_p_value, conformal_threshold
+from monai_sagan.bundle_files import TRAINED_ON
+from monai_sagan.calibration.conformal import conformal_p_value, conformal_threshold, smallest_p_value
 from monai_sagan.calibration.slices import slice_p_values
-from monai_sagan.calibration.store import Calibration, read_calibration
+from monai_sagan.calibration.store import Calibration, is_of_several_slices, read_calibration
+from monai_sagan.data import digest_of, read_trained_on
 from monai_sagan.transforms import SliceLayout
 
 __all__ = ["CompareWithHealthyd", "anatomical_slice_scores"]
@@ -19,6 +21,10 @@ __all__ = ["CompareWithHealthyd", "anatomical_slice_scores"]
 # As many images like those that a bundle was made for are flagged falsely, on average.
 OOD_RATE = 0.05
 
+_TRAINED_ON = (
+    "The bundle was trained on this image, so its score does not compare with those of other images; its p-value is "
+    "withheld."
+)
 _WITHHELD = "its p-value is withheld"
 _NOT_WITHHELD = "its p-value was requested all the same, and is not valid"
 
@@ -37,6 +43,8 @@ class CompareWithHealthyd(MapTransform):
     ``ood_score`` and ``mismatches``: ``is_ood`` (None where it cannot be determined),
     ``ood_p_value``, the share of healthy images that are as unusual, and
     ``ood_reasons``. A p-value promises nothing of them, so that and the findings are withheld.
+
+    They are withheld, with a sentence, from an image that the bundle was trained on, too.
 
     Args:
         keys: key of the map, one.
@@ -62,21 +70,25 @@ class CompareWithHealthyd(MapTransform):
         self.weights_sha256 = weights_sha256
         self.slice_direction = str(slice_direction)
         self.judge_ood = judge_ood
+        self.trained_on = read_trained_on(Path(bundle_root) / TRAINED_ON)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
         d |= {"p_value": None, "threshold": None, "false_positive_rate": None, "is_anomalous": None}
         d["slice_p_values"] = []
         d["warnings"] = list(d.get("warnings", []))
-        calibration, is_volume = self.calibration, d["slice_axis"] is not None
+        calibration, is_volume = self.calibration, is_of_several_slices(d)
         problem = "" if calibration is None else calibration.problem(d, self.weights_sha256, self.slice_direction)
         comparable = None if problem else calibration
         d |= _ood(d, comparable, is_volume)
         if problem:
             d["warnings"].append(problem)
+        is_known = bool(self.trained_on) and digest_of(d["files"]) in self.trained_on
+        if is_known:
+            d["warnings"].append(_TRAINED_ON)
         if d["is_ood"]:
             d["warnings"].append(_ood_warning(d, self.judge_ood))
-        if d["is_ood"] and not self.judge_ood:
+        if is_known or (d["is_ood"] and not self.judge_ood):
             d["findings"] = d["finding_threshold"] = None
             d.pop("findings_map", None)
         elif comparable is not None:
@@ -103,7 +115,7 @@ def _ood(d: Mapping[Hashable, Any], calibration: Calibration | None, is_volume: 
     """Whether a case is something else than what the bundle was made for."""
     reasons, p_value = list(d.get("mismatches", [])), None
     known = () if calibration is None else calibration.ood_score(of_volumes=is_volume)
-    if d.get("ood_score") is not None and known:
+    if d.get("ood_score") is not None and smallest_p_value(len(known)) <= OOD_RATE:  # or none could be flagged
         p_value = conformal_p_value(d["ood_score"], known)
         if p_value <= OOD_RATE:
             reasons.append(

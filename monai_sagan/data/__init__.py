@@ -25,7 +25,7 @@ from monai_sagan.data.patient import patient_data
 from monai_sagan.data.phantom import phantom_image, phantom_volume
 from monai_sagan.data.phantom_dataset import write_phantom, write_phantom_volumes
 from monai_sagan.data.reader import IMAGE_SUFFIXES, CaseReader, is_image, is_picture, stem
-from monai_sagan.data.trained_on import leave_out_trained, write_trained_on
+from monai_sagan.data.trained_on import digest_of, leave_out_trained, read_trained_on, write_trained_on
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -38,6 +38,7 @@ __all__ = [
     "OnDeviceDataset",
     "batch_cases",
     "collate_pairs",
+    "digest_of",
     "find_images",
     "is_image",
     "is_picture",
@@ -58,6 +59,7 @@ __all__ = [
     "phantom_volume",
     "read_data_json",
     "read_labeled_images",
+    "read_trained_on",
     "split_for_training",
     "stem",
     "write_phantom",

@@ -180,8 +180,9 @@ def load_calibration_set(dataset_dir: str | Path, trained_on: str | Path) -> lis
     others = leave_out_trained(trained_on, cases)
     if not others:
         raise UserError(
-            f"{root / 'data.json'}: the bundle was trained on all healthy images of train.0; train it with a "
-            "calibration_share such as 0.2, or calibrate it with other healthy images."
+            f"{root / 'data.json'}: the bundle was trained on all healthy images of train.0, perhaps because they are "
+            "among the unlabelled ones too; train it with a calibration_share such as 0.2, or calibrate it with other "
+            "healthy images."
         )
     return others
 

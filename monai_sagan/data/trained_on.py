@@ -12,7 +12,7 @@ from monai.utils import ensure_tuple
 from monai_sagan.errors import UserError
 from monai_sagan.files import write_whole
 
-__all__ = ["leave_out_trained", "write_trained_on"]
+__all__ = ["digest_of", "leave_out_trained", "read_trained_on", "write_trained_on"]
 
 
 def write_trained_on(path: str | Path, cases: Sequence[Mapping[str, Any]], *, keep_former: bool = False) -> None:
@@ -23,7 +23,7 @@ def write_trained_on(path: str | Path, cases: Sequence[Mapping[str, Any]], *, ke
         cases: the images, ``image`` of each a file or the files of a series.
         keep_former: whether those that the file names already stay.
     """
-    digests = {_digest(case) for case in cases} | (_known(Path(path)) if keep_former else set())
+    digests = {digest_of(case["image"]) for case in cases} | (read_trained_on(path) if keep_former else set())
     with write_whole(Path(path)) as partial:
         partial.write_text("".join(f"{digest}\n" for digest in sorted(digests)), encoding="utf-8")
 
@@ -51,17 +51,26 @@ def untrained_cases(
     paths: str | Path | Sequence[str | Path], cases: Iterable[dict[str, Any]]
 ) -> Iterator[dict[str, Any]]:
     """The same one by one: no more of the images are read than are taken, and none where nothing is known."""
-    known = set().union(*(_known(Path(path)) for path in ensure_tuple(paths)))
-    return (case for case in cases if not known or _digest(case) not in known)
+    known = set().union(*(read_trained_on(path) for path in ensure_tuple(paths)))
+    return (case for case in cases if not known or digest_of(case["image"]) not in known)
 
 
-def _known(path: Path) -> set[str]:
-    return set(path.read_text(encoding="utf-8").split()) if path.is_file() else set()
+def read_trained_on(path: str | Path) -> set[str]:
+    """What :func:`write_trained_on` wrote, see :func:`digest_of`; nothing where there is no such file."""
+    return set(Path(path).read_text(encoding="utf-8").split()) if Path(path).is_file() else set()
 
 
-def _digest(case: Mapping[str, Any]) -> str:
+def digest_of(files: str | Path | Sequence[str | Path]) -> str:
+    """What tells the content of an image from that of others.
+
+    Args:
+        files: one, or those of a series.
+
+    Raises:
+        UserError: if one is not there.
+    """
     digest = hashlib.sha256()
-    for file in ensure_tuple(case["image"]):
+    for file in ensure_tuple(files):
         try:
             digest.update(Path(file).read_bytes())
         except FileNotFoundError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from monai_sagan.dicom_results.overlay import OverlayContent
 from monai_sagan.dicom_results.writer import require_highdicom, write_dicom_results
 
-__all__ = ["require_highdicom", "write_dicom_results"]
+__all__ = ["OverlayContent", "require_highdicom", "write_dicom_results"]

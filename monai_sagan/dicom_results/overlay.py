@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
 import numpy as np
+import torch
 from PIL import Image, ImageDraw, ImageFont
 from pydicom import Dataset
 
 from monai_sagan.dicom_results.source import Plane, Source
 from monai_sagan.report.pictures import grey_pixels, map_pixels
 
-__all__ = ["add_band", "blend", "make_overlay"]
+__all__ = ["OverlayContent", "add_band", "blend", "make_overlay"]
 
 _NOTICE = "RESEARCH USE ONLY - NOT FOR DIAGNOSIS"
 _SMALLEST, _LARGEST = 9, 48  # size of text in pixels
@@ -22,7 +24,26 @@ _FONT = f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf"  # which comes 
 _AHEAD, _BACK = "LPH", "RAF"
 
 
-def make_overlay(source: Source, plane: Plane, pixels: np.ndarray, number: int, series: dict[str, Any]) -> Dataset:
+@dataclass(frozen=True)
+class OverlayContent:
+    """What is laid over the images of a case.
+
+    Args:
+        shown_map: the map, as large as the image, at least 0.
+        meaning: of its numbers, in one or two words.
+        scale: the value of the strongest colour; None for the level that the brightest slices reach.
+        statement: what was found, in one line; empty for nothing.
+    """
+
+    shown_map: torch.Tensor
+    meaning: str = "Anomaly map"
+    scale: float | None = None
+    statement: str = ""
+
+
+def make_overlay(
+    source: Source, plane: Plane, pixels: np.ndarray, number: int, series: dict[str, Any], statement: str = ""
+) -> Dataset:
     """Makes a secondary capture of one plane.
 
     Args:
@@ -31,6 +52,7 @@ def make_overlay(source: Source, plane: Plane, pixels: np.ndarray, number: int, 
         pixels: (rows, columns, 3), red, green and blue, uint8; the first one lies where the plane's first pixel does.
         number: of the capture in its series, from 1.
         series: what highdicom's classes are told of the series and of what made it.
+        statement: what was found, in one line.
     """
     import highdicom as hd
     from pydicom.sr.codedict import codes
@@ -47,7 +69,7 @@ def make_overlay(source: Source, plane: Plane, pixels: np.ndarray, number: int, 
         **series,
     )
     capture.ConversionType = "WSD"  # made at a workstation
-    capture.ImageComments = f"Anomaly map over the image. {_NOTICE}."
+    capture.ImageComments = " ".join(filter(None, ("Anomaly map over the image.", statement, f"{_NOTICE}.")))
     _refer(capture, plane, hd.sr.CodedConcept.from_code(codes.DCM.SourceImageForImageProcessingOperation))
     _place(capture, source, plane)
     # Burned-in annotation is text that tells who the patient is: what is written here does not, the source may.
@@ -102,18 +124,20 @@ def blend(image: np.ndarray, anomaly_map: np.ndarray, scale: float) -> np.ndarra
     return np.asarray(Image.alpha_composite(grey, Image.fromarray(map_pixels(anomaly_map, scale))).convert("RGB"))
 
 
-def add_band(picture: np.ndarray, scale: float) -> np.ndarray:
-    """Adds below a picture that it is for research only, and what its colours mean.
+def add_band(picture: np.ndarray, scale: float, meaning: str = "Anomaly map", statement: str = "") -> np.ndarray:
+    """Adds below a picture that it is for research only, what its colours mean, and what was found.
 
     Args:
         picture: (rows, columns, 3), uint8.
         scale: the value of the strongest colour.
+        meaning: of the colours, in one or two words.
+        statement: what was found, in one line; empty for nothing.
 
     Returns:
         (more rows, columns, 3), uint8, with black columns on the right if the text is wider than the picture.
     """
     rows, columns, _ = picture.shape
-    band = _draw_band(columns, scale)
+    band = _draw_band(columns, scale, meaning, statement)
     pixels = np.zeros((rows + len(band), band.shape[1], 3), dtype=np.uint8)
     pixels[:rows, :columns] = picture
     pixels[rows:] = band
@@ -121,17 +145,19 @@ def add_band(picture: np.ndarray, scale: float) -> np.ndarray:
 
 
 @functools.cache
-def _draw_band(width: int, scale: float) -> np.ndarray:
-    """Draws two lines of text, at least as wide as told."""
+def _draw_band(width: int, scale: float, meaning: str, statement: str) -> np.ndarray:
+    """Draws two or three lines of text, at least as wide as told."""
     sizes = range(_LARGEST, _SMALLEST - 1, -1)
     font = next((font for font in map(_font, sizes) if font.getlength(_NOTICE) <= 0.6 * width), _font(_SMALLEST))
     line = round(1.5 * font.size)
-    canvas = Image.new("RGB", (max(width, round(font.getlength(_NOTICE)) + line), 2 * line + line // 2))
+    widest = max(font.getlength(text) for text in (_NOTICE, statement))
+    canvas = Image.new("RGB", (max(width, round(widest) + line), (3 if statement else 2) * line + line // 2))
     draw = ImageDraw.Draw(canvas)
     left, first, second = line // 2, line * 3 // 4, line * 7 // 4
     draw.text((left, first), _NOTICE, font=font, fill="white", anchor="lm")
-    draw.text((left, second), "Anomaly map 0 ", font=font, fill="white", anchor="lm")
-    left += round(font.getlength("Anomaly map 0 "))
+    draw.text((left, line * 11 // 4), statement, font=font, fill="white", anchor="lm")
+    draw.text((left, second), f"{meaning} 0 ", font=font, fill="white", anchor="lm")
+    left += round(font.getlength(f"{meaning} 0 "))
     ramp = np.broadcast_to(np.linspace(0.0, scale, 3 * line), (line // 2, 3 * line))
     canvas.paste(Image.fromarray(blend(np.zeros(ramp.shape), ramp, scale)), (left, second - line // 4))
     draw.text((left + 3 * line, second), f" {scale:.2g} and more", font=font, fill="white", anchor="lm")

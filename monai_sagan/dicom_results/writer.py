@@ -14,7 +14,7 @@ from pydicom import Dataset
 from pydicom.config import disable_value_validation
 
 from monai_sagan.data.geometry import LPS_TO_RAS
-from monai_sagan.dicom_results.overlay import add_band, blend, make_overlay
+from monai_sagan.dicom_results.overlay import OverlayContent, add_band, blend, make_overlay
 from monai_sagan.dicom_results.parametric_map import make_parametric_map
 from monai_sagan.dicom_results.segmentation import make_segmentation
 from monai_sagan.dicom_results.source import Source, read_source
@@ -54,6 +54,7 @@ def write_dicom_results(
     map_threshold: float | None,
     bundle: Mapping[str, Any],
     software_version: str,
+    overlay: OverlayContent | None = None,
 ) -> list[str]:
     """Writes a case's map as DICOM objects of the study that it comes from, each kind in a series of its own.
 
@@ -70,6 +71,7 @@ def write_dicom_results(
         map_threshold: what lies above it is segmented; None for no segmentation.
         bundle: the bundle's ``name``, ``version`` and ``weights_sha256`` (None if unknown).
         software_version: of this package.
+        overlay: what is shown in colour; by default the map.
 
     Returns:
         A sentence for each object that could not be written, or had nothing to show.
@@ -90,7 +92,8 @@ def write_dicom_results(
         sentences = _write_map(source, values, scale, folder, equipment)
         if map_threshold is not None:
             sentences += _write_segmentation(source, values, map_threshold, folder, equipment, bundle)
-        return sentences + _write_overlay(source, _planes_of(image), values, scale, folder, equipment)
+        overlay = OverlayContent(anomaly_map) if overlay is None else overlay
+        return sentences + _write_overlay(source, _planes_of(image), overlay, folder, equipment)
 
 
 def _write_map(
@@ -128,16 +131,18 @@ def _write_segmentation(
 
 
 def _write_overlay(
-    source: Source, grey: np.ndarray, values: np.ndarray, scale: float, folder: Path, equipment: Mapping[str, Any]
+    source: Source, grey: np.ndarray, overlay: OverlayContent, folder: Path, equipment: Mapping[str, Any]
 ) -> list[str]:
+    values = _planes_of(overlay.shown_map)
+    scale = overlay.scale or map_scale(list(values))
     shown = [index for index, plane in enumerate(values) if plane.any()]
     if not shown:
         return ["The map is zero everywhere, so no DICOM overlay was written."]
     series = _series(source, 3, "Anomaly overlay (research use only)", equipment)
     (folder / "overlay").mkdir()
     for index in shown:
-        pixels = add_band(blend(grey[index], values[index], scale), scale)
-        result = make_overlay(source, source.planes[index], pixels, index + 1, series)
+        pixels = add_band(blend(grey[index], values[index], scale), scale, overlay.meaning, overlay.statement)
+        result = make_overlay(source, source.planes[index], pixels, index + 1, series, overlay.statement)
         _save(result, source, folder / "overlay" / f"{index + 1:04d}.dcm")
     return []
 

@@ -22,6 +22,7 @@ __all__ = ["prepare_folder"]
 _HEALTHY, _UNLABELED = "healthy", "unlabeled"
 _GROUPS = (_HEALTHY, _UNLABELED, "test/healthy", "test/anomalous")
 _MASKS = "masks"
+_FEW = 20  # a fifth is set aside to calibrate with, and sixteen are a batch
 
 
 def prepare_folder(source: Path, target: Path) -> PrepareReport:
@@ -59,6 +60,11 @@ def prepare_folder(source: Path, target: Path) -> PrepareReport:
         for group in (_HEALTHY, _UNLABELED):
             if groups[group].is_dir() and not names[group]:
                 raise UserError(f"{groups[group]}: this folder holds no image that can be used.")
+        if len(names[_HEALTHY]) < _FEW:
+            report.notes.append(
+                f"{groups[_HEALTHY]}: only {len(names[_HEALTHY])} healthy images; training should have 16 or more, and "
+                "p-values down to 0.05 take 19 besides."
+            )
         if not names[_UNLABELED]:
             report.notes.append(
                 f"{groups[_UNLABELED]}: there is no such folder, so the data set has healthy images alone; "

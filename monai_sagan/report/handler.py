@@ -113,9 +113,8 @@ def _write_scores(cases: list[EvaluatedCase], path: Path) -> None:
 
 
 def _evaluated(case: dict[str, Any]) -> EvaluatedCase:
-    sizes = [" x ".join(map(str, case[key].shape[1:])) for key in ("image", "mask") if key in case]
-    if len(set(sizes)) > 1:  # said before they are shrunk, after which they may have one size
-        raise ValueError(f"the image has {sizes[0]} pixels, but its mask has {sizes[1]}.")
+    if "mask" in case:
+        case = case | {"mask": _fitting(case["mask"], case["image"])}
     stacks = {key: _slices(case, key) for key in ("image", "pred", "anomaly_map", "mask") if key in case}
     shown = {key: stack[_highest(case)] for key, stack in stacks.items()}
     is_volume = case["slice_axis"] is not None
@@ -135,6 +134,15 @@ def _evaluated(case: dict[str, Any]) -> EvaluatedCase:
         num_findings=None if case.get("findings") is None else len(case["findings"]),
         findings=_findings(case),
     )
+
+
+def _fitting(mask: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+    """A mask in the shape of its image: a radiograph may have a third axis, of one pixel, that its mask has not."""
+    sizes = [[side for side in each.shape[1:] if side > 1] for each in (image, mask)]
+    if sizes[0] != sizes[1]:  # said before they are shrunk, after which they may have one size
+        shown = [" x ".join(map(str, each.shape[1:])) for each in (image, mask)]
+        raise ValueError(f"the image has {shown[0]} pixels, but its mask has {shown[1]}.")
+    return convert_to_tensor(mask, track_meta=False).reshape(image.shape)
 
 
 def _deviation(case: dict[str, Any]) -> dict[str, np.ndarray | None]:

@@ -16,14 +16,14 @@ from monai.transforms import MapTransform
 
 from monai_sagan import __version__
 from monai_sagan.data import patient_data, stem
-from monai_sagan.dicom_results import require_highdicom, write_dicom_results
+from monai_sagan.dicom_results import OverlayContent, require_highdicom, write_dicom_results
 from monai_sagan.errors import ImageError, UserError
 from monai_sagan.files import write_whole
 from monai_sagan.result_files import JSON_ENDING, MAP_KINDS
 from monai_sagan.results.image_file import IMAGE_FORMATS, write_image
 from monai_sagan.results.result import RESULT_SCHEMA_VERSION, summarize
 
-__all__ = ["SaveResultd"]
+__all__ = ["SaveResultd", "overlay_of"]
 
 
 class SaveResultd(MapTransform):
@@ -95,19 +95,29 @@ class SaveResultd(MapTransform):
             return None
         try:
             result = json.loads(json_path.read_text(encoding="utf-8"))
-            made_from = [result[key] for key in ("schema_version", "input_fingerprint", "bundle", "settings")]
+            differs = self._difference(result, case)
         except (ValueError, KeyError, TypeError):
-            made_from = []
-        if made_from != [RESULT_SCHEMA_VERSION, _fingerprint(case["files"]), self.bundle, self.settings]:
+            differs = "damaged"
+        if differs:
             raise UserError(
-                f"{case['path']}: its result {json_path.name} is there already, but of another image or version of it, "
-                "or of another bundle or other settings; add --overwrite to replace it, or choose another --output."
+                f"{case['path']}: its result {json_path.name} is there already, but {differs}; add --overwrite to "
+                "replace it, or choose another --output."
             )
         wanted = [self._path(case, f"_{kind}{self.output_ext}") for kind in self._images(result)]
         if self.save_dicom:
             wanted.append(self._path(case, "_dicom"))
         is_complete = all(path.exists() for path in wanted) and ("patient" in result) == self.keep_patient_data
         return result | self._map_paths(case, result) if is_complete else None
+
+    def _difference(self, result: Mapping[str, Any], case: Mapping[str, Any]) -> str:
+        """What a result has to do with something else than this case and run, in words; empty for nothing."""
+        if result["schema_version"] != RESULT_SCHEMA_VERSION:
+            return "of another version of this software"
+        if result["input_fingerprint"] != _fingerprint(case["files"]):
+            return "of another image, or of another version of it"
+        if _without_name(result["bundle"]) != _without_name(self.bundle):  # a folder may be renamed
+            return "of another bundle, or of another version, training or calibration of it"
+        return "made with other settings" if result["settings"] != self.settings else ""
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
@@ -119,7 +129,7 @@ class SaveResultd(MapTransform):
         if self.keep_patient_data:
             result["patient"] = patient_data(Path(d["files"][0]))
         if self.save_dicom:
-            result["warnings"] += self._write_dicom(d)
+            result["warnings"] += self._write_dicom(d, result)
         try:
             self._write(d, result)
         except OSError as error:
@@ -161,7 +171,7 @@ class SaveResultd(MapTransform):
         }
         return {kind: key for kind, key in MAP_KINDS.items() if is_written[kind]}
 
-    def _write_dicom(self, case: Mapping[Hashable, Any]) -> list[str]:
+    def _write_dicom(self, case: Mapping[Hashable, Any], result: Mapping[str, Any]) -> list[str]:
         folder = self._path(case, "_dicom")
         if folder.is_dir():  # of a former run, which is to be replaced or was not completed
             shutil.rmtree(folder)
@@ -173,7 +183,31 @@ class SaveResultd(MapTransform):
             map_threshold=self.settings["map_threshold"],
             bundle=self.bundle,
             software_version=__version__,
+            overlay=overlay_of(case, result),
         )
+
+
+def overlay_of(case: Mapping[Hashable, Any], result: Mapping[str, Any]) -> OverlayContent:
+    """What a viewer of DICOM sees of a result: of a calibrated bundle, what stands out, coloured up to a finding.
+
+    Args:
+        case: with its maps.
+        result: as :func:`summarize` gives it.
+    """
+    if result["is_ood"]:
+        statement = "Do not rely on this: not the kind of image that the bundle was made for."
+    else:
+        score, p_value, findings = (result[key] for key in ("anomaly_score", "p_value", "findings"))
+        parts = ["" if score is None else f"Score {score:.3g}", "" if p_value is None else f"p {p_value:.2g}"]
+        parts.append("" if findings is None else f"findings: {len(findings)}")
+        statement = ", ".join(filter(None, parts))
+    if "deviation_map" not in case:
+        return OverlayContent(case["anomaly_map"], statement=statement)
+    return OverlayContent(case["deviation_map"], "SD from healthy", result["finding_threshold"], statement)
+
+
+def _without_name(bundle: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in bundle.items() if key != "name"}
 
 
 def _fingerprint(files: Sequence[str]) -> str:

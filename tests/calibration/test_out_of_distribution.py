@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 import torch
 
+from monai_sagan.bundle_files import TRAINED_ON
 from monai_sagan.calibration import Calibration, CompareWithHealthyd, write_calibration
+from monai_sagan.data import write_trained_on
 
 WEIGHTS = "0" * 64
+TWO_SLICES = {"slice_axis": 2, "slice_scores": [0.5, 0.5], "anomaly_map": torch.zeros(1, 8, 8, 2)}
 
 
 @pytest.fixture
@@ -72,7 +75,7 @@ def test_a_plain_fact_needs_no_calibration(compare: Callable) -> None:
 
 
 @pytest.mark.parametrize(
-    "case", [{}, {"ood_score": None, "mismatches": []}, {"ood_score": 5.0, "mismatches": [], "slice_axis": 2}]
+    "case", [{}, {"ood_score": None, "mismatches": []}, {"ood_score": 5.0, "mismatches": [], **TWO_SLICES}]
 )
 def test_where_it_cannot_be_told(compare: Callable, case: dict[str, Any]) -> None:
     """Without what recognises other kinds of images, and for a volume where only pictures were calibrated with."""
@@ -82,6 +85,37 @@ def test_where_it_cannot_be_told(compare: Callable, case: dict[str, Any]) -> Non
         found["ood_p_value"],
         found["ood_reasons"],
     ) == (None, None, [])
+
+
+def test_nothing_is_told_by_too_few_healthy_images(compare: Callable) -> None:
+    """With 18 of them no p-value is low enough to flag anything; so none is said to be of the kind either."""
+    for count, told in ((18, (None, None)), (19, (True, 1 / 20))):
+        scores = tuple(number / count for number in range(count))
+        found = compare({"ood_score": 5.0, "mismatches": []}, image_ood_scores=scores)
+        assert (found["is_ood"], found["ood_p_value"]) == told
+
+
+def test_a_volume_of_one_slice_is_compared_with_pictures(compare: Callable) -> None:
+    radiograph = {"slice_axis": 2, "slice_scores": [0.5], "anomaly_map": torch.zeros(1, 8, 8, 1)}
+    found = compare(radiograph | {"ood_score": 5.0, "mismatches": []}, judge_ood=True)
+    assert (found["is_ood"], found["p_value"], found["slice_p_values"]) == (True, 21 / 41, [])
+
+
+def test_an_image_that_was_trained_on_has_no_p_value(compare: Callable, tmp_path: Path) -> None:
+    known, other = tmp_path / "known.png", tmp_path / "other.png"
+    known.write_bytes(b"known")
+    other.write_bytes(b"other")
+    (tmp_path / "models").mkdir(exist_ok=True)
+    write_trained_on(tmp_path / TRAINED_ON, [{"image": str(known)}])
+    found = compare({"files": [str(known)]})
+    assert found["p_value"] is found["threshold"] is found["is_anomalous"] is found["findings"] is None
+    assert "findings_map" not in found
+    assert found["warnings"] == [
+        "The bundle was trained on this image, so its score does not compare with those of other images; its p-value "
+        "is withheld."
+    ]
+    found = compare({"files": [str(other)]})
+    assert (found["p_value"], found["warnings"]) == (21 / 41, [])
 
 
 def test_scores_of_another_kind_are_not_compared(compare: Callable) -> None:

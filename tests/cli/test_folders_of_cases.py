@@ -6,11 +6,17 @@ import csv
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+
+from monai_sagan.bundle_files import WEIGHTS
 
 
 @pytest.fixture
@@ -73,8 +79,8 @@ class TestSkipping:
 
 class TestNothingIsLost:
     LOST = (
-        "is there already, but of another image or version of it, or of another bundle or other settings; add "
-        "--overwrite to replace it, or choose another --output."
+        "is there already, but of another image, or of another version of it; add --overwrite to replace it, or choose "
+        "another --output."
     )
 
     def test_another_image_of_the_same_name(
@@ -102,19 +108,34 @@ class TestNothingIsLost:
     def test_another_bundle(self, predict: Callable, tiny_bundle: Path, tmp_path: Path) -> None:
         predict()
         other = Path(shutil.copytree(tiny_bundle, tmp_path / "other"))
-        assert predict(bundle=other).code == 1
+        assert "(3 were there already)" in predict(bundle=other).out  # it only has another name
+        weights = torch.load(other / WEIGHTS, weights_only=True)
+        torch.save({name: tensor + 0.01 for name, tensor in weights.items()}, other / WEIGHTS)
+        outcome = predict(bundle=other)
+        assert outcome.code == 1
+        assert "but of another bundle, or of another version, training or calibration of it; add" in outcome.err
         assert predict("--overwrite", bundle=other).code == 0
 
     def test_another_setting(self, predict: Callable) -> None:
         predict()
-        assert predict("--slice-direction", "axial").code == 1
+        assert "but made with other settings; add --overwrite" in predict("--slice-direction", "axial").err
         assert predict("--slice-direction", "axial", "--overwrite").code == 0
 
     def test_something_else_of_that_name(self, predict: Callable, tmp_path: Path) -> None:
         (tmp_path / "maps").mkdir()
         (tmp_path / "maps" / "b_anomaly.json").write_text("mine")
-        assert predict().code == 1
+        assert "but damaged; add --overwrite" in predict().err
         assert (tmp_path / "maps" / "b_anomaly.json").read_text() == "mine"
+
+
+def test_whoever_reads_may_go_away(tiny_bundle: Path, images: Path, tmp_path: Path) -> None:
+    """As ``head`` does; no traceback is left on the terminal."""
+    command = [sys.executable, "-m", "monai_sagan", "predict", tiny_bundle, images, "--output", tmp_path / "maps"]
+    process = subprocess.Popen([*command, "--progress", "json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    _, told = process.communicate(timeout=120)
+    assert (told, process.returncode) == (b"", 128 + signal.SIGPIPE)
 
 
 class TestTable:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from pydicom import Dataset, dcmread
 
-from monai_sagan.dicom_results.overlay import add_band, blend
+from monai_sagan.dicom_results.overlay import OverlayContent, add_band, blend
+from monai_sagan.results.save import overlay_of
 
 
 def read_overlay(results: Path) -> dict[str, Dataset]:
@@ -74,6 +76,51 @@ def test_a_small_picture_is_widened_for_the_text_and_stays_where_it_is() -> None
     text = np.flatnonzero((pixels[20:] > 128).any(axis=(0, 2)))
     assert 0 < text[0] < text[-1] < pixels.shape[1] - 1  # none of it is cut off
     assert text[-1] > 100
+
+
+def test_what_was_found_is_told(a_series: Callable, tmp_path: Path) -> None:
+    case = a_series(size=(300, 240, 3))
+    statement = "Score 0.52, p 0.52, findings: 0"
+    overlay = OverlayContent(case.anomaly_map * 8, "SD from healthy", 4.0, statement)
+    case.write(tmp_path / "without")
+    case.write(tmp_path / "with", overlay=overlay)
+
+    (without,), (told,) = (read_overlay(tmp_path / name).values() for name in ("without", "with"))
+
+    assert statement in told.ImageComments
+    assert told.Rows > without.Rows
+    assert (told.pixel_array[-10:] == 255).any()  # the line below
+
+
+def test_colours_are_of_the_scale_that_is_given(a_series: Callable, tmp_path: Path) -> None:
+    """So a case in which nothing stands out is not as bright as one in which something does."""
+    case = a_series(size=(300, 240, 3))
+    for name, scale in (("weak", 1000.0), ("strong", 0.1)):
+        case.write(tmp_path / name, overlay=OverlayContent(case.anomaly_map, scale=scale))
+
+    (weak,), (strong,) = (read_overlay(tmp_path / name).values() for name in ("weak", "strong"))
+
+    weak, strong = (capture.pixel_array[:240].astype(int) for capture in (weak, strong))
+    assert np.ptp(weak, axis=2).max() < 20  # all but grey
+    assert np.ptp(strong, axis=2).max() > 100
+
+
+@pytest.mark.parametrize(
+    ("values", "statement"),
+    [
+        ({"is_ood": True}, "Do not rely on this: not the kind of image that the bundle was made for."),
+        ({"is_ood": False, "p_value": 0.04, "findings": [{}, {}]}, "Score 0.25, p 0.04, findings: 2"),
+        ({"is_ood": None, "p_value": None, "findings": None}, "Score 0.25"),
+    ],
+)
+def test_statements(values: dict[str, Any], statement: str) -> None:
+    result = {"anomaly_score": 0.25, "finding_threshold": 3.0, **values}
+    maps = {"anomaly_map": torch.ones(1), "deviation_map": torch.zeros(1)}
+
+    found = overlay_of(maps, result)
+
+    assert (found.shown_map, found.scale, found.statement) == (maps["deviation_map"], 3.0, statement)
+    assert overlay_of({"anomaly_map": maps["anomaly_map"]}, result).scale is None
 
 
 def test_text_grows_with_the_picture() -> None:

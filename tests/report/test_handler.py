@@ -241,6 +241,14 @@ def test_a_mask_of_another_size_fails_its_case(tmp_path, size, mask_size):
     assert [case.name for case in handler.cases] == ["h1.png", "a1.png"]
 
 
+def test_a_radiograph_has_an_axis_more_than_its_mask(tmp_path):
+    mask = torch.zeros(1, 24, 20)
+    mask[:, :4, :3] = 1
+    radiograph = a_case("radiograph", 1, size=(24, 20, 1), mask=mask, slice_axis=2, slice_scores=[0.5])
+    handler, metrics = report_on([a_case("h1", 0), radiograph], tmp_path)
+    assert (metrics["num_failed"], handler.cases[1].mask.sum()) == (0, 12)
+
+
 def test_a_healthy_image_with_a_lesion_fails(tmp_path):
     handler, _ = report_on([a_case("h1", 0, mask=torch.ones(1, 24, 20)), a_case("a1", 1)], tmp_path)
     assert handler.failed == ["folder/h1.png: Case 'h1.png' is labelled healthy, but its mask marks a lesion."]
