@@ -63,10 +63,11 @@ def list_cases(inputs: Sequence[str | Path], series: Sequence[str] = ()) -> list
         series: numbers or SeriesInstanceUIDs of the DICOM series to keep; everything, if there are none.
 
     Returns:
-        ``{"image": path, or a list of the paths of a series, "path": the file, or the folder of the series, for
-        messages, "name": name}``. The name repeats the folders below the one that was given, and keeps the file's
-        ending only where names would be the same without. A series has the name of its folder, or, of several,
-        ``FOLDER/series_NUMBER``. Besides, ``{"path": path, "warning": sentence}`` for files that hold no image.
+        ``{"image": path, or a list of the paths of a series, "path": the file, or the folder of the series (and, of
+        several in it, which one), for messages, "name": name}``. The name repeats the folders below the one that was
+        given, and keeps the file's ending only where names would be the same without. A series has the name of its
+        folder, or, of several, ``FOLDER/series_NUMBER``. Besides, ``{"path": path, "warning": sentence}`` for files
+        that hold no image.
 
     Raises:
         UserError: if an input does not exist, a folder holds no image, or a series is not there.
@@ -75,9 +76,11 @@ def list_cases(inputs: Sequence[str | Path], series: Sequence[str] = ()) -> list
     found = [_search(path, bool(series)) for path in paths]
     chosen = _choose(_each_once(case for one in found for case in one.cases), series, paths)
     names = _names(chosen)
-    entries: list[dict[str, Any]] = [
-        {"image": _image(case), "path": os.path.abspath(case.path), "name": name} for case, name in zip(chosen, names)
-    ]
+    times = Counter(case.path for case in chosen)
+    entries: list[dict[str, Any]] = []
+    for case, name in zip(chosen, names):
+        which = f" ({Path(name).name})" if times[case.path] > 1 else ""  # of several series in one folder
+        entries.append({"image": _image(case), "path": f"{os.path.abspath(case.path)}{which}", "name": name})
     warnings = {path: warning for one in found for path, warning in one.warnings.items()}
     return entries + [{"path": str(path), "warning": warning} for path, warning in warnings.items()]
 

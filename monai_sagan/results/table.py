@@ -96,7 +96,8 @@ class ResultTable:
 def _row(case: Mapping[str, Any]) -> dict[str, Any]:
     """What a line says of a case."""
     if "error" in case:
-        return {"input": Path(case["path"]).name, "error": case["error"]}
+        name = Path(case["path"]).name
+        return {"input": name, "error": case["error"].replace(case["path"], name)}  # a table may be passed on
     result = case["result"]
     scores = result["slice_scores"]
     return {

@@ -147,7 +147,7 @@ class TestTable:
         assert [line["name"] for line in table] == ["a", "b", "bad", "deeper/a", "v"]
         for line in table:
             if line["name"] == "bad":
-                assert line["error"].startswith(f"{images / 'bad.png'}: the file is damaged")
+                assert line["error"].startswith("bad.png: the file is damaged")
                 assert line["anomaly_score"] == ""
                 continue
             result = json.loads((tmp_path / "maps" / f"{line['name']}_anomaly.json").read_text())

@@ -122,7 +122,7 @@ class TestLinks:
         cases = list_cases([folder])
         assert names(cases) == ["a", "loop"]
         assert names(list_cases([folder / "loop.png"])) == ["loop"]
-        with pytest.raises(ImageError, match=r"loop\.png: this is a symbolic link that leads nowhere; mend it"):
+        with pytest.raises(ImageError, match=r"loop\.png: this is a symbolic link that leads nowhere; repair it"):
             CaseReader().get_data(Path(cases[1]["image"]))
 
     def test_a_pipe_is_passed_over(self, files: Callable[..., Path]) -> None:
