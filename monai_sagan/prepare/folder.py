@@ -11,7 +11,7 @@ from typing import Any
 from monai.transforms import LoadImage
 from monai.utils import ensure_tuple
 
-from monai_sagan.data import CaseReader, find_images, list_cases, may_be_dicom, stem
+from monai_sagan.data import CaseReader, find_images, is_picture, list_cases, may_be_dicom, stem
 from monai_sagan.errors import UserError, explain
 from monai_sagan.prepare.layout import new_data_set, write_data_json
 from monai_sagan.prepare.report import PrepareReport
@@ -22,7 +22,7 @@ __all__ = ["prepare_folder"]
 _HEALTHY, _UNLABELED = "healthy", "unlabeled"
 _GROUPS = (_HEALTHY, _UNLABELED, "test/healthy", "test/anomalous")
 _MASKS = "masks"
-_FEW = 20  # a fifth is set aside to calibrate with, and sixteen are a batch
+_FEW = 20  # pictures: a fifth is set aside to calibrate with, and sixteen are a batch; a volume has many slices
 
 
 def prepare_folder(source: Path, target: Path) -> PrepareReport:
@@ -60,9 +60,9 @@ def prepare_folder(source: Path, target: Path) -> PrepareReport:
         for group in (_HEALTHY, _UNLABELED):
             if groups[group].is_dir() and not names[group]:
                 raise UserError(f"{groups[group]}: this folder holds no image that can be used.")
-        if len(names[_HEALTHY]) < _FEW:
+        if len(names[_HEALTHY]) < _FEW and all(is_picture(Path(name)) for name in names[_HEALTHY]):
             report.notes.append(
-                f"{groups[_HEALTHY]}: only {len(names[_HEALTHY])} healthy images; training should have 16 or more, and "
+                f"{groups[_HEALTHY]}: only {len(names[_HEALTHY])} healthy pictures; training should have 16 or more, and "
                 "p-values down to 0.05 take 19 besides."
             )
         if not names[_UNLABELED]:

@@ -42,7 +42,7 @@ def source(tmp_path: Path, a_picture: Callable[..., Path], a_volume: Callable[..
 def test_folders(source: Path, tmp_path: Path, run: Callable, listing: Callable) -> None:
     target = tmp_path / "target"
     outcome = run("prepare", "folder", source, target)
-    few = "only 3 healthy images; training should have 16 or more, and p-values down to 0.05 take 19 besides."
+    few = "only 3 healthy pictures; training should have 16 or more, and p-values down to 0.05 take 19 besides."
     assert (outcome.code, outcome.err) == (0, f"{source / 'healthy'}: {few}\n")
     assert outcome.out == f"{target}: 3 healthy, 3 unlabeled, 1 test/healthy, 1 test/anomalous, 1 masks\n"
     before, after = listing(source), listing(target)

@@ -38,8 +38,10 @@ from monai_sagan import workflows
 data, output, settings = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
 save, saved = torch.save, []
 
-def save_and_die(content, path):
-    save(content, path)
+def save_and_die(content, file):
+    save(content, file)
+    file.flush()
+    path = file.name
     saved.append(path)
     if len(saved) == 7:  # what the images look like, then two files an epoch: the weights, and the state
         os.truncate(path, os.path.getsize(path) // 2)

@@ -77,7 +77,7 @@ def test_volumes() -> None:
 @pytest.mark.parametrize("channels", [0, 5])
 def test_other_numbers_of_channels(channels: int) -> None:
     with pytest.raises(
-        ValueError, match=rf"1 \(grey\), 3 \(colour\) or 4 \(colour and alpha\) channels, not {channels}"
+        ValueError, match=rf"1 or 2 \(grey, with alpha\) or 3 or 4 \(colour, with alpha\) channels, not {channels}"
     ):
         Greyscale()(torch.zeros(channels, 4, 4))
 
