@@ -62,8 +62,8 @@ def prepare_folder(source: Path, target: Path) -> PrepareReport:
                 raise UserError(f"{groups[group]}: this folder holds no image that can be used.")
         if len(names[_HEALTHY]) < _FEW and all(is_picture(Path(name)) for name in names[_HEALTHY]):
             report.notes.append(
-                f"{groups[_HEALTHY]}: only {len(names[_HEALTHY])} healthy pictures; training should have 16 or more, and "
-                "p-values down to 0.05 take 19 besides."
+                f"{groups[_HEALTHY]}: only {len(names[_HEALTHY])} healthy pictures; training should have 16 or more, "
+                "and p-values down to 0.05 take 19 besides."
             )
         if not names[_UNLABELED]:
             report.notes.append(
