@@ -87,7 +87,7 @@ class TestBundles:
         before = panel.ui.bundleComboBox.currentText
         panel.ui.bundleFolderButton.click()
         assert panel.ui.bundleComboBox.currentText == before
-        assert panel.ui.statusLabel.text.startswith(f"{tmp_path}: this folder is no bundle, ")
+        assert panel.ui.statusLabel.text.startswith(f"{tmp_path}: this folder is not a bundle, ")
 
     def test_what_was_wrong_goes_with_the_next_choice(
         self, panel: Any, tmp_path: Path, bundle_folder: Path, monkeypatch: pytest.MonkeyPatch
