@@ -20,6 +20,8 @@ from monai_sagan.startup import let_waiting_threads_rest
 
 __all__ = ["run_command"]
 
+_UNHEARD = 141  # what a shell says of a program that SIGPIPE ended
+
 
 def run_command(command: Callable[[], object]) -> None:
     """Runs a command on the arguments of this process.
@@ -46,7 +48,7 @@ def run_command(command: Callable[[], object]) -> None:
         if _was_interrupted(error):
             sys.exit(130)
         if _is_unheard(error):
-            sys.exit(128 + signal.SIGPIPE)
+            sys.exit(_UNHEARD)
         message = _sentence(error)
         if message is None or is_debugged:
             raise

@@ -40,11 +40,9 @@ class CompareWithHealthyd(MapTransform):
     sentence says so, but where it was not calibrated at all.
 
     It also flags images that are out of distribution, of something else than what the bundle was made for, by their
-    ``ood_score`` and ``mismatches``: ``is_ood`` (None where it cannot be determined),
-    ``ood_p_value``, the share of healthy images that are as unusual, and
-    ``ood_reasons``. A p-value promises nothing of them, so that and the findings are withheld.
-
-    They are withheld, with a sentence, from an image that the bundle was trained on, too.
+    ``ood_score`` and ``mismatches``: ``is_ood`` (None where it cannot be determined), ``ood_p_value``, the share of
+    healthy images that are as unusual, and ``ood_reasons``. A p-value promises nothing of them, so that and the
+    findings are withheld; with a sentence, also of an image that the bundle was trained on.
 
     Args:
         keys: key of the map, one.
@@ -122,11 +120,7 @@ def _ood(d: Mapping[Hashable, Any], calibration: Calibration | None, is_volume: 
                 f"It looks unlike the images that the bundle was made for, more so than {1 - p_value:.0%} of them."
             )
     is_ood = None if p_value is None and not reasons else bool(reasons)
-    return {
-        "is_ood": is_ood,
-        "ood_p_value": p_value,
-        "ood_reasons": reasons,
-    }
+    return {"is_ood": is_ood, "ood_p_value": p_value, "ood_reasons": reasons}
 
 
 def _ood_warning(d: Mapping[Hashable, Any], is_judged: bool) -> str:

@@ -96,7 +96,7 @@ class SaveResultd(MapTransform):
         try:
             result = json.loads(json_path.read_text(encoding="utf-8"))
             differs = self._difference(result, case)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             differs = "damaged"
         if differs:
             raise UserError(

@@ -37,11 +37,7 @@ def compare(tmp_path: Path) -> Callable[..., dict[str, Any]]:
 
 def test_an_image_like_those_of_the_training(compare: Callable) -> None:
     found = compare({"ood_score": 0.5, "mismatches": []})
-    assert (
-        found["is_ood"],
-        found["ood_p_value"],
-        found["ood_reasons"],
-    ) == (False, 21 / 41, [])
+    assert (found["is_ood"], found["ood_p_value"], found["ood_reasons"]) == (False, 21 / 41, [])
     assert found["p_value"] == 21 / 41
     assert found["warnings"] == []
     assert found["findings"] == [{"label": 1}]
@@ -80,11 +76,7 @@ def test_a_plain_fact_needs_no_calibration(compare: Callable) -> None:
 def test_where_it_cannot_be_told(compare: Callable, case: dict[str, Any]) -> None:
     """Without what recognises other kinds of images, and for a volume where only pictures were calibrated with."""
     found = compare(case, **({} if "slice_axis" in case else {"image_ood_scores": ()}))
-    assert (
-        found["is_ood"],
-        found["ood_p_value"],
-        found["ood_reasons"],
-    ) == (None, None, [])
+    assert (found["is_ood"], found["ood_p_value"], found["ood_reasons"]) == (None, None, [])
 
 
 def test_nothing_is_told_by_too_few_healthy_images(compare: Callable) -> None:
