@@ -90,6 +90,9 @@ def train(
     workflows.train(bundle, data, target, overrides=overrides, resume=resume, device=device, progress=progress)
     if is_first() and progress != "json":
         typer.echo(f"Trained bundle: {target}")
+        ranking = target / "eval" / "unlabeled_scores.csv"
+        if ranking.is_file():
+            typer.echo(f"Its unlabelled images, the most suspicious first: {ranking}")
 
 
 @app.command()

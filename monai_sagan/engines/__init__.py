@@ -6,6 +6,7 @@ from monai_sagan.engines.loaders import require_batches
 from monai_sagan.engines.reconstruction import PrepareReconstruction
 from monai_sagan.engines.sagan_trainer import SAGANTrainer
 from monai_sagan.engines.score_selection import ScoreSelection
+from monai_sagan.engines.unlabeled_ranking import UnlabeledRanking
 
 __all__ = [
     "AnomalyEvaluator",
@@ -13,5 +14,6 @@ __all__ = [
     "PrepareReconstruction",
     "SAGANTrainer",
     "ScoreSelection",
+    "UnlabeledRanking",
     "require_batches",
 ]
