@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,15 @@ import torch
 
 from monai_sagan.errors import UserError
 
-__all__ = ["not_written", "read_tensors", "save_tensors", "write_json", "write_whole", "write_whole_folder"]
+__all__ = [
+    "not_written",
+    "read_tensors",
+    "save_tensors",
+    "write_json",
+    "write_table",
+    "write_whole",
+    "write_whole_folder",
+]
 
 
 @contextmanager
@@ -89,6 +98,23 @@ def write_json(path: Path, content: Any) -> None:
     """
     with write_whole(path) as partial:
         partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Writes a CSV file, whole or not at all; names of files in it need not be valid text.
+
+    Args:
+        path: the file.
+        columns: their names.
+        rows: with a value for each column; None is left empty.
+    """
+    with (
+        write_whole(path) as partial,
+        partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(rows)
 
 
 def not_written(path: Path) -> OSError:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from monai_sagan.errors import UserError
-from monai_sagan.files import read_tensors, save_tensors, write_whole, write_whole_folder
+from monai_sagan.files import read_tensors, save_tensors, write_table, write_whole, write_whole_folder
 
 
 class Interrupted(BaseException):
@@ -199,3 +199,8 @@ class TestTensors:
     def test_missing(self, tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"model\.pt: there is no such file"):
             read_tensors(tmp_path / "model.pt")
+
+
+def test_a_table_of_names_that_are_no_valid_text(tmp_path: Path) -> None:
+    write_table(tmp_path / "table.csv", ("name", "score"), [("a\udcff.png", 0.5), ("b.png", None)])
+    assert (tmp_path / "table.csv").read_bytes() == b"name,score\r\na\\udcff.png,0.5\r\nb.png,\r\n"

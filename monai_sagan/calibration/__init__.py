@@ -14,6 +14,7 @@ from monai_sagan.calibration.pixel_scale import MapOfHealthy, PixelScale, fit_pi
 from monai_sagan.calibration.slices import slice_p_values
 from monai_sagan.calibration.store import Calibration, read_calibration, write_calibration
 from monai_sagan.calibration.transform import CompareWithHealthyd
+from monai_sagan.calibration.unlabeled_ranking import UnlabeledRanking
 
 __all__ = [
     "Calibration",
@@ -23,6 +24,7 @@ __all__ = [
     "FalsePositiveRate",
     "MapOfHealthy",
     "PixelScale",
+    "UnlabeledRanking",
     "conformal_p_value",
     "conformal_threshold",
     "describe_calibration",

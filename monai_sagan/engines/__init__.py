@@ -1,12 +1,11 @@
 """Engines: training, and running a network over cases."""
 
 from monai_sagan.engines.anomaly_evaluator import AnomalyEvaluator
-from monai_sagan.engines.contrast_training import ContrastTraining
+from monai_sagan.engines.contrast_training import ContrastTraining, out_of_fold_scores
 from monai_sagan.engines.loaders import require_batches
 from monai_sagan.engines.reconstruction import PrepareReconstruction
 from monai_sagan.engines.sagan_trainer import SAGANTrainer
 from monai_sagan.engines.score_selection import ScoreSelection
-from monai_sagan.engines.unlabeled_ranking import UnlabeledRanking
 
 __all__ = [
     "AnomalyEvaluator",
@@ -14,6 +13,6 @@ __all__ = [
     "PrepareReconstruction",
     "SAGANTrainer",
     "ScoreSelection",
-    "UnlabeledRanking",
+    "out_of_fold_scores",
     "require_batches",
 ]

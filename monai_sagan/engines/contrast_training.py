@@ -37,7 +37,7 @@ from monai_sagan.transforms.contrast_ensemble import (
 )
 from monai_sagan.transforms.moving import move_pictures
 
-__all__ = ["ContrastTraining"]
+__all__ = ["ContrastTraining", "out_of_fold_scores"]
 
 # Parts that the images are divided into where no number of networks says how many.
 _FOLDS = 5
@@ -257,6 +257,22 @@ class _Pictures:
         """The scores (N,) of pictures as those of images, for each list."""
         by_image = iter([volume_score(some.tolist()) for some in scores.split(self.sizes)])
         return {name: torch.tensor([next(by_image) for _ in counts]) for name, counts in self.counts.items()}
+
+
+def out_of_fold_scores(path: str | Path) -> tuple[list[float], list[float]]:
+    """How the images of a training score by contrast, each by what had not seen it.
+
+    Args:
+        path: what :class:`ContrastTraining` wrote.
+
+    Returns:
+        Of the healthy images, and of the unlabelled ones, in the order of their lists.
+
+    Raises:
+        UserError: if the file is damaged.
+    """
+    found = read_tensors(Path(path))["out_of_fold"]
+    return found["healthy"].tolist() + found["selection"].tolist(), found["unlabeled"].tolist()
 
 
 def train_network(

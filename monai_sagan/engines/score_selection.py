@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from monai_sagan.files import read_tensors
+from monai_sagan.engines.contrast_training import out_of_fold_scores
 from monai_sagan.metrics import delong_auc
 from monai_sagan.processes import is_first
 from monai_sagan.selection import write_selection
@@ -41,8 +41,6 @@ class ScoreSelection:
         """
         if not is_first() or not self.contrast_path.is_file():
             return
-        found = read_tensors(self.contrast_path)["out_of_fold"]
-        healthy = [score for kind in ("healthy", "selection") for score in found[kind].tolist()]
-        unlabeled = found["unlabeled"].tolist()
+        healthy, unlabeled = out_of_fold_scores(self.contrast_path)
         auc = delong_auc([0] * len(healthy) + [1] * len(unlabeled), healthy + unlabeled)
         write_selection(self.selection_path, scores={"contrast": auc.as_dict()}, score="contrast", score_reason=_REASON)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +12,7 @@ from ignite.engine import Engine, Events
 from monai.utils import convert_to_tensor
 
 from monai_sagan.errors import UserError
-from monai_sagan.files import write_whole
+from monai_sagan.files import write_table
 from monai_sagan.report.case import EvaluatedCase
 from monai_sagan.report.evaluation import evaluation_metrics
 from monai_sagan.report.overview import draw_cases
@@ -104,12 +103,15 @@ class EvaluationReport:
 
 def _write_scores(cases: list[EvaluatedCase], path: Path) -> None:
     """A line for each case of the test set; what a bundle that is not calibrated cannot tell is left empty."""
-    with write_whole(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("name", "label", "anomaly_score", "p_value", "is_anomalous", "is_ood", "num_findings"))
-        for case in cases:
-            known = (case.p_value, case.is_anomalous, case.is_ood, case.num_findings)
-            writer.writerow((case.name, case.label, case.score, *known))
+    columns = ("name", "label", "anomaly_score", "p_value", "is_anomalous", "is_ood", "num_findings")
+    write_table(
+        path,
+        columns,
+        [
+            (case.name, case.label, case.score, case.p_value, case.is_anomalous, case.is_ood, case.num_findings)
+            for case in cases
+        ],
+    )
 
 
 def _evaluated(case: dict[str, Any]) -> EvaluatedCase:

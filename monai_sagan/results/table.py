@@ -11,7 +11,7 @@ from ignite.engine import Engine, Events
 
 from monai_sagan.data import stem
 from monai_sagan.errors import UserError
-from monai_sagan.files import write_whole
+from monai_sagan.files import write_table
 
 __all__ = ["ResultTable"]
 
@@ -69,16 +69,9 @@ class ResultTable:
         if not any("error" not in row for row in self.rows.values()):
             return  # nothing was made
         rows = {row["name"]: row for row in self._former_rows()} | self.rows
-        # Names of files need not be valid text.
-        with (
-            write_whole(self.path) as partial,
-            partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
-        ):
-            is_of_classifier = any(row.get("class") for row in rows.values())
-            columns = [column for column in _COLUMNS if is_of_classifier or column not in _OF_CLASSIFIER]
-            writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(rows[name] for name in sorted(rows))
+        is_of_classifier = any(row.get("class") for row in rows.values())
+        columns = [column for column in _COLUMNS if is_of_classifier or column not in _OF_CLASSIFIER]
+        write_table(self.path, columns, [[rows[name].get(column) for column in columns] for name in sorted(rows)])
 
     def _former_rows(self) -> list[dict[str, Any]]:
         if not self.path.is_file():

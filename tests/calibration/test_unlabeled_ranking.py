@@ -13,7 +13,7 @@ import torch
 
 from monai_sagan import workflows
 from monai_sagan.bundle_files import CONTRAST
-from monai_sagan.engines import UnlabeledRanking
+from monai_sagan.calibration import UnlabeledRanking
 from monai_sagan.files import save_tensors
 
 

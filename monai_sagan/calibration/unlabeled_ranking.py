@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from monai_sagan.calibration.conformal import conformal_p_value
-from monai_sagan.files import read_tensors, write_whole
+from monai_sagan.engines import out_of_fold_scores
+from monai_sagan.files import write_table
 from monai_sagan.processes import is_first
 
 __all__ = ["UnlabeledRanking"]
@@ -45,17 +45,8 @@ class UnlabeledRanking:
         """
         if not is_first() or not self.contrast_path.is_file():
             return
-        found = read_tensors(self.contrast_path)["out_of_fold"]
-        healthy = [score for kind in ("healthy", "selection") for score in found[kind].tolist()]
+        healthy, scores = out_of_fold_scores(self.contrast_path)
         names = [Path(case["image"]).relative_to(self.images).as_posix() for case in self.data]
-        scores = found["unlabeled"].tolist()
         rows = [(name, score, conformal_p_value(score, healthy)) for name, score in zip(names, scores)]
         rows.sort(key=lambda row: (-row[1], row[0]))
-        # Names of files need not be valid text.
-        with (
-            write_whole(self.path) as partial,
-            partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
-        ):
-            writer = csv.writer(file)
-            writer.writerow(("name", "score", "p_value"))
-            writer.writerows(rows)
+        write_table(self.path, ("name", "score", "p_value"), rows)
