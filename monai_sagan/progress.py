@@ -10,6 +10,7 @@ import atexit
 import json
 import math
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -20,6 +21,9 @@ __all__ = ["BarReporter", "JsonReporter", "ProgressKind", "Reporter", "make_repo
 
 ProgressKind = Literal["bar", "json", "none"]
 
+# So many warnings of images that begin alike are shown to people; the rest is counted.
+_ALIKE_SHOWN = 5
+
 
 class Reporter:
     """Where news of a run goes. This one tells only what went wrong, on standard error.
@@ -29,6 +33,7 @@ class Reporter:
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, emoji=False)  # paths and values stay what they are
+        self.alike: Counter[str] = Counter()
 
     def start(self, total: int, task: str) -> None:
         """``total`` steps of ``task`` begin."""
@@ -43,12 +48,23 @@ class Reporter:
         """Something should be known, and the work goes on."""
         self.console.print(f"Warning: {message}", style="yellow", markup=False, highlight=False, soft_wrap=True)
 
+    def warning_of_case(self, path: str, message: str) -> None:
+        """Something should be known of a case, which its result says too; of a folder it may be true of each image."""
+        gist = message.split(". ")[0].removesuffix(".")
+        self.alike[gist] += 1
+        if self.alike[gist] <= _ALIKE_SHOWN:
+            self.warning(f"{path}: {message}")
+
     def error(self, message: str) -> None:
         """A case, or the whole run, failed."""
         self.console.print(f"Error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
 
     def done(self, **summary: Any) -> None:
         """The run is over."""
+        for gist, count in self.alike.items():
+            if count > _ALIKE_SHOWN:
+                self.warning(f"{count - _ALIKE_SHOWN} more: {gist}. The table of results names them.")
+        self.alike.clear()
 
     def stop(self) -> None:
         """The run broke off; somebody else will say why."""
@@ -81,6 +97,7 @@ class BarReporter(Reporter):
             self.bar.update(self.task, details="  ".join(f"{name} {value:.3g}" for name, value in details.items()))
 
     def done(self, **summary: Any) -> None:
+        super().done()
         self.stop()
 
     def stop(self) -> None:
@@ -108,6 +125,9 @@ class JsonReporter(Reporter):
 
     def warning(self, message: str) -> None:
         self._print("warning", message=message)
+
+    def warning_of_case(self, path: str, message: str) -> None:
+        self.warning(f"{path}: {message}")
 
     def error(self, message: str) -> None:
         self._print("error", message=message)

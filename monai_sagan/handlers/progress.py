@@ -92,7 +92,7 @@ class CaseProgress:
             else:
                 self.counts["num_done"] += 1
                 for warning in case.get("result", {}).get("warnings", []):
-                    self.reporter.warning(f"{case['path']}: {warning}")
+                    self.reporter.warning_of_case(case["path"], warning)
             if "result" in case:
                 self.reporter.result(case["result"])
             self.reporter.progress(sum(self.counts.values()))

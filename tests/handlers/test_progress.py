@@ -83,6 +83,26 @@ class TestCases:
             {"event": "done", "num_done": 1, "num_skipped": 0, "num_failed": 0},
         ]
 
+    @pytest.mark.parametrize("kind", ["bar", "none"])
+    def test_of_warnings_that_many_images_share_people_read_the_first(
+        self, kind: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        said = {9: "The file has no geometry."} | {n: f"Do not rely on it. Unlike {n}% of them." for n in range(8)}
+        run_cases([[{"path": f"{n}.png", "result": {"warnings": [said[n]]}} for n in said]], kind)
+        error = capsys.readouterr().err
+        shown = [line.removeprefix("Warning: ") for line in error.splitlines() if line.startswith("Warning")]
+        assert shown == [
+            "9.png: The file has no geometry.",
+            *(f"{n}.png: Do not rely on it. Unlike {n}% of them." for n in range(5)),
+            "3 more: Do not rely on it. The table of results names them.",
+        ]
+
+    def test_programs_read_every_warning(self, capsys: pytest.CaptureFixture[str]) -> None:
+        run_cases([[{"path": f"{n}.png", "result": {"warnings": ["It is odd."]}} for n in range(20)]])
+        events = read_events(capsys.readouterr().out)
+        told = [event["message"] for event in events if event["event"] == "warning"]
+        assert told == [f"{n}.png: It is odd." for n in range(20)]
+
     def test_a_case_that_takes_long_is_told_in_parts(self, capsys: pytest.CaptureFixture[str]) -> None:
         run_cases([[{"path": "a.nii"}], [{"path": "b.nii"}]], shares=[0.5, 0.75, 1.0])
         done = [event["done"] for event in read_events(capsys.readouterr().out) if event["event"] == "progress"]
