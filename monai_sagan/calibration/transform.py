@@ -22,8 +22,8 @@ __all__ = ["CompareWithHealthyd", "anatomical_slice_scores"]
 OOD_RATE = 0.05
 
 _TRAINED_ON = (
-    "The bundle was trained on this image, so its score does not compare with those of other images; its p-value is "
-    "withheld."
+    "The bundle was trained on this image or a copy of it, so its score does not compare with those of other images; "
+    "its p-value is withheld."
 )
 _WITHHELD = "its p-value is withheld"
 _NOT_WITHHELD = "its p-value was requested all the same, and is not valid"
@@ -42,7 +42,8 @@ class CompareWithHealthyd(MapTransform):
     It also flags images that are out of distribution, of something else than what the bundle was made for, by their
     ``ood_score`` and ``mismatches``: ``is_ood`` (None where it cannot be determined), ``ood_p_value``, the share of
     healthy images that are as unusual, and ``ood_reasons``. A p-value promises nothing of them, so that and the
-    findings are withheld; with a sentence, also of an image that the bundle was trained on.
+    findings are withheld; with a sentence, also of an image that the bundle was trained on: known by its file, or by
+    how it looks (``is_trained_on``).
 
     Args:
         keys: key of the map, one.
@@ -81,7 +82,7 @@ class CompareWithHealthyd(MapTransform):
         d |= _ood(d, comparable, is_volume)
         if problem:
             d["warnings"].append(problem)
-        is_known = bool(self.trained_on) and digest_of(d["files"]) in self.trained_on
+        is_known = d.get("is_trained_on", False) or (self.trained_on and digest_of(d["files"]) in self.trained_on)
         if is_known:
             d["warnings"].append(_TRAINED_ON)
         if d["is_ood"]:

@@ -23,6 +23,9 @@ _SHARE = 0.97  # of the variance that the axes explain
 _MOST_AXES = 96
 _NEAREST = 3
 _SMALLEST = 1e-6  # a spread that counts as none
+# Pictures that are as near are the same. The same one out of another kind of file is at 0, out of a JPEG file of
+# quality 95 at 0.24 at most; of 970 radiographs and slices of heads no two others are nearer than 0.57.
+_THE_SAME = 0.25
 
 
 class Likeness:
@@ -121,9 +124,21 @@ class Likeness:
         Returns:
             (B,): the logarithm of the distance, larger for what is more unusual, and at least what is ordinary.
         """
+        return self.compare(pictures)[0]
+
+    def compare(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same, and which pictures are among those known, whatever file they come from.
+
+        Args:
+            pictures: (B, 1, rows, columns) in [-1, 1].
+
+        Returns:
+            :meth:`ood_score`; and (B,), whether one of the pictures known is the same.
+        """
         distances = torch.cdist(self._places(picture_features(pictures)), self._known)
         nearest = distances.topk(min(_NEAREST, len(self._known)), dim=1, largest=False).values
-        return nearest.mean(dim=1).clamp_min(_SMALLEST).log().maximum(self._ordinary)
+        ood_score = nearest.mean(dim=1).clamp_min(_SMALLEST).log().maximum(self._ordinary)
+        return ood_score, nearest[:, 0] <= _THE_SAME
 
     def _places(self, features: torch.Tensor) -> torch.Tensor:
         """Pictures in units of the spread along each axis, and along what the axes leave over."""

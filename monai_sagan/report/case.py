@@ -30,6 +30,7 @@ class EvaluatedCase:
         p_value: of the score among those of healthy images; None where the bundle is not calibrated.
         is_anomalous: whether the score lies above the calibrated threshold; None without one.
         is_ood: whether it is something else than what the bundle was made for; None where that cannot be told.
+        is_trained_on: whether it looks the same as an image that the model was trained on.
         num_findings: how many regions stand out; None where that cannot be told.
         findings: true where they are, (H, W), of a volume (N, H, W); None likewise.
 
@@ -50,6 +51,7 @@ class EvaluatedCase:
     p_value: float | None = None
     is_anomalous: bool | None = None
     is_ood: bool | None = None
+    is_trained_on: bool = False
     num_findings: int | None = None
     findings: np.ndarray | None = None
 

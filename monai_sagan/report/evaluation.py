@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from monai_sagan.errors import such_as
 from monai_sagan.metrics import binomial_rate, dice, image_auc, image_average_precision, pixel_average_precision
 from monai_sagan.report.case import EvaluatedCase
 
@@ -82,6 +83,13 @@ def evaluation_metrics(
         "score_kind": score_kind,
         "warnings": [],
     }
+
+    trained_on = [case.name for case in cases if case.is_trained_on]
+    if trained_on:
+        metrics["warnings"].append(
+            f"{len(trained_on)} of {len(cases)} test images look the same as images that the bundle was trained on, so "
+            f"that the figures are too good: {such_as(trained_on)}; take them out of the test set."
+        )
 
     if 0 < num_anomalous < len(cases):
         scores = [case.score for case in cases]

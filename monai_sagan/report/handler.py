@@ -133,6 +133,7 @@ def _evaluated(case: dict[str, Any]) -> EvaluatedCase:
         p_value=case.get("p_value"),
         is_anomalous=case.get("is_anomalous"),
         is_ood=case.get("is_ood"),
+        is_trained_on=case.get("is_trained_on", False),
         num_findings=None if case.get("findings") is None else len(case["findings"]),
         findings=_findings(case),
     )

@@ -103,9 +103,10 @@ def test_an_image_that_was_trained_on_has_no_p_value(compare: Callable, tmp_path
     assert found["p_value"] is found["threshold"] is found["is_anomalous"] is found["findings"] is None
     assert "findings_map" not in found
     assert found["warnings"] == [
-        "The bundle was trained on this image, so its score does not compare with those of other images; its p-value "
-        "is withheld."
+        "The bundle was trained on this image or a copy of it, so its score does not compare with those of other "
+        "images; its p-value is withheld."
     ]
+    assert compare({"files": [str(other)], "is_trained_on": True})["warnings"] == found["warnings"]
     found = compare({"files": [str(other)]})
     assert (found["p_value"], found["warnings"]) == (21 / 41, [])
 

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import torch
 from monai.bundle import ConfigParser
+from monai.data import MetaTensor
 from PIL import Image
 
 from monai_sagan.bundle_files import FAMILIARITY
-from monai_sagan.data import HealthyUnlabeledDataset, phantom_volume
+from monai_sagan.data import HealthyUnlabeledDataset, digest_of, phantom_volume
 from monai_sagan.errors import UserError
 from monai_sagan.familiarity import (
     FactsRecorderd,
@@ -28,6 +29,7 @@ from monai_sagan.familiarity import (
     write_familiarity,
 )
 from monai_sagan.files import read_tensors, save_tensors
+from monai_sagan.transforms import NetworkSamples
 from monai_sagan.workflows import train
 
 KINDS = ("healthy", "unlabeled")
@@ -106,8 +108,51 @@ def test_pictures_of_a_batch_have_the_same_score_alone(trained: Path) -> None:
     assert [case.keys() == other.keys() for case, other in zip(batch, cases)] == [False, True, True, True, False, False]
     for number in (0, 4, 5):
         judged = judge(batch[number])
-        assert judged.keys() == {"image", "ood_score", "mismatches"}
+        assert judged.keys() == {"image", "ood_score", "mismatches", "is_trained_on"}
         assert judged["ood_score"] == pytest.approx(judge(cases[number])["ood_score"], abs=1e-5)
+
+
+@pytest.mark.parametrize("ending", ["bmp", "tif"])
+def test_a_copy_of_an_image_of_the_training_is_known(
+    judge: Callable, trained: Path, phantom: Path, tmp_path: Path, ending: str
+) -> None:
+    known = (trained / "models" / "trained_on.txt").read_text().split()
+    files = sorted((phantom / "images").iterdir())
+    are_known = []
+    for file in files:
+        copy = tmp_path / f"{file.stem}.{ending}"
+        with Image.open(file) as picture:
+            picture.save(copy)
+        are_known.append(judge(copy)["is_trained_on"])
+    assert are_known == [digest_of(file) in known for file in files]
+    assert 0 < sum(are_known) < len(files)
+
+
+def test_a_volume_of_the_training_is_known_however_its_voxels_lie(tmp_path: Path) -> None:
+    """Not so one half of which is new."""
+
+    def head(seed: int) -> MetaTensor:
+        voxels, _ = phantom_volume(np.random.default_rng(seed), size=(48, 48, 20), lesion=False)
+        image = torch.from_numpy(voxels.transpose(2, 1, 0).astype(np.float32))[None] / 127.5 - 1
+        return MetaTensor(image, affine=torch.diag(torch.tensor([-1.0, -1.0, 1.0, 1.0])))
+
+    samples = NetworkSamples((32, 32), slice_direction="axial")
+    likeness = Likeness.fit(torch.cat([samples(head(seed)) for seed in range(3)]))
+    (tmp_path / FAMILIARITY).parent.mkdir()
+    write_familiarity(tmp_path / FAMILIARITY, Familiarity(KnownFacts(False, (), 48), likeness))
+    look = OODScored("image", tmp_path, (32, 32), slice_direction="axial")
+
+    def is_known(image: torch.Tensor) -> bool:
+        return bool(look({"image": image})["is_trained_on"])
+
+    turned = head(1).flip(3)
+    turned.affine[:3, 2:] = torch.tensor([[0, 0], [0, 0], [-1, 19]])
+    assert is_known(head(1))
+    assert is_known(turned)
+    half = head(1)
+    half[..., 10:] = head(5)[..., 10:]
+    assert not is_known(half)
+    assert not is_known(head(5))
 
 
 def test_a_volume_is_judged_by_the_mean_of_its_slices(judge: Callable, a_volume: Callable, a_picture: Callable) -> None:

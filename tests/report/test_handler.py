@@ -174,6 +174,14 @@ def test_out_of_distribution_images_are_marked(tmp_path):
     assert "are flagged" in page
 
 
+def test_test_images_that_look_the_same_as_training_images_are_named(tmp_path):
+    _, metrics = report_on([a_case("h1", 0, is_trained_on=True), a_case("a1", 1)], tmp_path)
+    said = "1 of 2 test images look the same as images that the bundle was trained on, so that the figures are too good"
+    (warning,) = [warning for warning in metrics["warnings"] if warning.startswith(said)]
+    assert warning == f"{said}: h1.png; take them out of the test set."
+    assert said in (tmp_path / "report.html").read_text("utf-8")
+
+
 def test_what_is_left_out_is_said(tmp_path):
     warning = "a2.png: left out, since the bundle was trained on this image or calibrated with it."
     _, metrics = report_on([a_case("h1", 0), a_case("a1", 1), {"path": "a2.png", "warning": warning}], tmp_path)
