@@ -136,6 +136,8 @@ def evaluate(
             show_classification(metrics)
         else:
             show_detection(metrics)
+        for sentence in metrics["warnings"]:
+            typer.echo(sentence)
         typer.echo(f"Page: {output / 'report.html'}")
     if metrics["num_failed"]:
         fail(f"{metrics['num_failed']} of the images could not be used; the page names them.")

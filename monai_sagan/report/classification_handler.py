@@ -81,7 +81,7 @@ class ClassificationReport:
         labels = [case.label for case in self.cases]
         metrics = classification_metrics(labels, [case.probabilities for case in self.cases], self.classes)
         metrics["num_failed"] = len(self.failed)
-        metrics["warnings"] += [f"Left out: {error}" for error in self.failed]
+        metrics["left_out"] = [f"Left out: {error}" for error in self.failed]
         engine.state.metrics["evaluation"] = metrics
         weight_map = self._weight_map()
         # Before the figures, by which others tell that the evaluation is done.

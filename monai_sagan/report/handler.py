@@ -89,7 +89,7 @@ class EvaluationReport:
             threshold = float(np.quantile(values, 1 - self.reference_share))
         metrics = evaluation_metrics(self.cases, pixel_threshold=threshold, shown_map=shown, score_kind=self.score_kind)
         metrics["num_failed"] = len(self.failed)
-        metrics["warnings"] += [f"Left out: {error}" for error in self.failed] + self.left_out
+        metrics["left_out"] = [f"Left out: {error}" for error in self.failed] + self.left_out
         engine.state.metrics["evaluation"] = metrics
         write_report(self.cases, metrics, self.output_dir, title=self.title, bundle=self.bundle)
         _write_scores(self.cases, self.output_dir / "scores.csv")

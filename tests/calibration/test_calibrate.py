@@ -109,7 +109,7 @@ class TestPictures:
         (data / "data.json").write_text(json.dumps(layout))
         metrics = workflows.evaluate(bundle, data, tmp_path / "page", progress="none")
         assert metrics["num_healthy"] == len(layout["test"]["0"]) - 1
-        assert metrics["warnings"][-1].startswith(layout["test"]["0"][-1] + ": left out, since the bundle was trained")
+        assert metrics["left_out"][-1].startswith(layout["test"]["0"][-1] + ": left out, since the bundle was trained")
 
     def test_another_rate(self, bundle: Path, healthy: Path) -> None:
         calibration = workflows.calibrate(bundle, healthy, false_positive_rate=0.2, progress="none")

@@ -225,7 +225,7 @@ class TestOneBadImageAmongMany:
         ]
         metrics = json.loads((tmp_path / "x" / "metrics.json").read_text())
         assert (metrics["num_healthy"], metrics["num_anomalous"], metrics["num_failed"]) == (7, 8, 1)
-        assert f"Left out: {bad}: {DAMAGED}" in metrics["warnings"]
+        assert f"Left out: {bad}: {DAMAGED}" in metrics["left_out"]
 
     def test_train(self, a_data_set: Path, train: Callable) -> None:
         """Here it ends the run: training on other images than were listed is nobody's wish."""

@@ -103,6 +103,17 @@ class TestTrain:
 
 
 class TestEvaluate:
+    def test_what_limits_the_figures_is_said(
+        self, phantom: Path, tiny_bundle: Path, tmp_path: Path, run: Callable
+    ) -> None:
+        data = json.loads((phantom / "data.json").read_text())
+        data["test"]["1"] = []
+        (tmp_path / "data.json").write_text(json.dumps(data))
+        (tmp_path / "images").symlink_to(phantom / "images")
+        outcome = run("evaluate", tiny_bundle, "--data", tmp_path, "--output", tmp_path / "x", "--progress", "none")
+        assert outcome.code == 0
+        assert "\nThe test set has no anomalous case, so AUC and average precision" in outcome.out
+
     def test_a_page_and_figures(self, phantom: Path, tiny_bundle: Path, tmp_path: Path, run: Callable) -> None:
         outcome = run("evaluate", tiny_bundle, "--data", phantom, "--output", tmp_path / "page", "--progress", "none")
         assert (outcome.code, outcome.err) == (0, "")

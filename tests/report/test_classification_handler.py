@@ -121,7 +121,7 @@ def test_failed_cases_are_counted_and_named(tmp_path):
     failed = [{"path": f"{name}.png", "error": f"{name}.png: the file is empty."} for name in ("bad", "worse")]
     _, metrics = report_on([a_case("a", 0), failed[0], a_case("b", 1), failed[1]], tmp_path)
     assert (metrics["num_cases"], metrics["num_failed"]) == (2, 2)
-    assert metrics["warnings"][-2:] == [f"Left out: {case['error']}" for case in failed]
+    assert metrics["left_out"] == [f"Left out: {case['error']}" for case in failed]
     assert "Left out: worse.png: the file is empty." in (tmp_path / "report.html").read_text("utf-8")
 
 

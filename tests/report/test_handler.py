@@ -144,7 +144,7 @@ def test_findings_of_another_size_are_refused(tmp_path):
     case = a_calibrated_case("a1", 1, findings_map=torch.zeros(1, 24, 19, dtype=torch.int16))
     _, metrics = report_on([case, a_calibrated_case("h1", 0)], tmp_path)
     assert metrics["num_failed"] == 1
-    assert "findings of case 'a1.png' have the shape (19, 24), but the map has (20, 24)" in metrics["warnings"][-1]
+    assert "findings of case 'a1.png' have the shape (19, 24), but the map has (20, 24)" in metrics["left_out"][-1]
 
 
 def test_findings_of_a_volume_are_measured_in_all_slices(tmp_path):
@@ -186,7 +186,7 @@ def test_what_is_left_out_is_said(tmp_path):
     warning = "a2.png: left out, since the bundle was trained on this image or calibrated with it."
     _, metrics = report_on([a_case("h1", 0), a_case("a1", 1), {"path": "a2.png", "warning": warning}], tmp_path)
     assert (metrics["num_anomalous"], metrics["num_failed"]) == (1, 0)
-    assert warning in metrics["warnings"]
+    assert metrics["left_out"] == [warning]
     assert warning in (tmp_path / "report.html").read_text("utf-8")
 
 
@@ -225,7 +225,7 @@ def test_failed_cases_are_counted_and_named(tmp_path):
     _, metrics = report_on([a_case("h1", 0), failed[0], a_case("a1", 1), failed[1]], tmp_path)
     assert metrics["num_failed"] == 2
     assert (metrics["num_healthy"], metrics["num_anomalous"]) == (1, 1)
-    assert [warning for warning in metrics["warnings"] if warning.startswith("Left out")] == [
+    assert metrics["left_out"] == [
         "Left out: bad.png: the file is empty.",
         "Left out: worse.png: the file is empty.",
     ]
