@@ -3,13 +3,13 @@
 from monai_sagan.metrics.classification import classification_metrics
 from monai_sagan.metrics.delong import delong_auc, delong_difference
 from monai_sagan.metrics.detection import (
-    Interval,
     binomial_rate,
     dice,
     image_auc,
     image_average_precision,
     pixel_average_precision,
 )
+from monai_sagan.metrics.interval import Interval
 from monai_sagan.metrics.paired import PairedDifference, paired_difference
 
 __all__ = [

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_score, recall_score, roc_auc_score
 
-from monai_sagan.metrics.detection import Interval
+from monai_sagan.metrics.bootstrap import bootstrapped
+from monai_sagan.metrics.interval import Interval
 from monai_sagan.metrics.resampled_area import ResampledArea
 
 __all__ = ["classification_metrics"]
@@ -62,7 +63,7 @@ def classification_metrics(
     areas = [_area(truth == number, values[:, number]) for number in numbers]
     recalls = recall_score(truth, found, labels=numbers, average=None, zero_division=np.nan)
     precisions = precision_score(truth, found, labels=numbers, average=None, zero_division=np.nan)
-    macro_auc = None if missing else _macro_auc(truth, values, float(np.mean(np.array(areas, dtype=float))), seed)
+    macro_auc = None if missing else _macro_auc(truth, values, seed)
     warnings = []
     if missing:
         warnings.append(
@@ -96,18 +97,12 @@ def _area(is_class: NDArray[np.bool_], scores: NDArray[np.float64]) -> float | N
     return None if is_class.all() or not is_class.any() else float(roc_auc_score(is_class, scores))
 
 
-def _macro_auc(truth: NDArray[np.int64], values: NDArray[np.float64], area: float, seed: int) -> Interval:
-    """The mean area of all classes with its percentile interval of a stratified bootstrap; no class is missing."""
+def _macro_auc(truth: NDArray[np.int64], values: NDArray[np.float64], seed: int) -> Interval:
+    """The mean area of all classes with its interval; no class is missing."""
     areas = [ResampledArea(truth == number, values[:, number]) for number in range(values.shape[1])]
-    groups = [np.flatnonzero(truth == number) for number in range(values.shape[1])]
-    generator = np.random.default_rng(seed)
-    resampled = []
-    for _ in range(RESAMPLES):
-        chosen = np.concatenate([generator.choice(group, group.size) for group in groups])
-        times = np.bincount(chosen, minlength=truth.size)
-        resampled.append(np.mean([of_class(times) for of_class in areas]))
-    low, high = np.quantile(resampled, [(1.0 - CONFIDENCE) / 2.0, (1.0 + CONFIDENCE) / 2.0])
-    return Interval(value=area, low=float(low), high=float(high))
+    return bootstrapped(
+        lambda times: float(np.mean([of_class(times) for of_class in areas])), truth, CONFIDENCE, RESAMPLES, seed
+    )
 
 
 def _per_class(names: Sequence[str], values: NDArray[np.float64]) -> dict[str, float | None]:

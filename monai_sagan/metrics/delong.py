@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 from scipy.stats import t as student
 
-from monai_sagan.metrics.detection import Interval
+from monai_sagan.metrics.interval import Interval
 from monai_sagan.metrics.paired import PairedDifference
 
 __all__ = ["delong_auc", "delong_difference"]

@@ -2,39 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest
 from sklearn.metrics import average_precision_score
 
+from monai_sagan.metrics.bootstrap import bootstrapped
+from monai_sagan.metrics.interval import Interval
 from monai_sagan.metrics.resampled_area import ResampledArea
 
-__all__ = ["Interval", "binomial_rate", "dice", "image_auc", "image_average_precision", "pixel_average_precision"]
-
-# Of images each of which is there a number of times.
-Metric = Callable[[NDArray[np.int64]], float]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A measured value and its confidence interval.
-
-    Args:
-        value: what was measured on all images.
-        low: lower end of the interval.
-        high: upper end of the interval.
-    """
-
-    value: float
-    low: float
-    high: float
-
-    def as_dict(self) -> dict[str, float]:
-        """Returns `value`, `low` and `high`, ready for JSON."""
-        return asdict(self)
+__all__ = ["binomial_rate", "dice", "image_auc", "image_average_precision", "pixel_average_precision"]
 
 
 def binomial_rate(count: int, total: int, confidence: float = 0.95) -> Interval:
@@ -77,7 +56,7 @@ def image_auc(
             `confidence` or `resamples` is out of its range.
     """
     truth, values = _checked_scores(labels, scores)
-    return _bootstrapped(ResampledArea(truth == 1, values), truth, confidence, resamples, seed)
+    return bootstrapped(ResampledArea(truth == 1, values), truth, confidence, resamples, seed)
 
 
 def image_average_precision(
@@ -107,7 +86,7 @@ def image_average_precision(
     def precision(times: NDArray[np.int64]) -> float:
         return float(average_precision_score(truth, values, sample_weight=times))
 
-    return _bootstrapped(precision, truth, confidence, resamples, seed)
+    return bootstrapped(precision, truth, confidence, resamples, seed)
 
 
 def pixel_average_precision(maps: Sequence[ArrayLike], masks: Sequence[ArrayLike]) -> float:
@@ -155,22 +134,6 @@ def dice(maps: Sequence[ArrayLike], masks: Sequence[ArrayLike], threshold: float
             found = map_ > threshold
             overlaps.append(2 * np.count_nonzero(found & mask) / (np.count_nonzero(found) + np.count_nonzero(mask)))
     return float(np.mean(overlaps))
-
-
-def _bootstrapped(metric: Metric, truth: NDArray[np.int64], confidence: float, resamples: int, seed: int) -> Interval:
-    """A metric with its percentile interval of a stratified bootstrap."""
-    if not 0.0 < confidence < 1.0:
-        raise ValueError(f"confidence must lie between 0 and 1, not {confidence}.")
-    if resamples < 1:
-        raise ValueError(f"resamples must be at least 1, not {resamples}.")
-    groups = [np.flatnonzero(truth == label) for label in (0, 1)]
-    generator = np.random.default_rng(seed)
-    resampled = []
-    for _ in range(resamples):
-        chosen = np.concatenate([generator.choice(group, group.size) for group in groups])
-        resampled.append(metric(np.bincount(chosen, minlength=truth.size)))
-    low, high = np.quantile(resampled, [(1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0])
-    return Interval(value=float(metric(np.ones_like(truth))), low=float(low), high=float(high))
 
 
 def _checked_scores(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
