@@ -13,6 +13,7 @@ from monai.config import PathLike
 from monai.data import ImageReader, PILReader
 from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from monai_sagan.data.dicom import DAMAGED, DICOM_SUFFIXES, may_be_dicom, read_dicom, read_header
 from monai_sagan.data.dicom_series import find_series, read_series
@@ -177,6 +178,9 @@ def _modality(path: Path) -> dict[str, str]:
 
 
 def _plain(image: Image.Image) -> Image.Image:
+    count = image.n_frames if isinstance(image, TiffImageFile) else 1
+    if count > 1:
+        raise ImageError(Path(str(image.filename)), f"the file holds {count} pictures; save each as a file of its own.")  # type: ignore[attr-defined]
     if image.mode in _PLAIN_MODES:
         return image
     return image.convert("L" if image.mode in ("1", "LA", "La") else "RGB")

@@ -60,7 +60,9 @@ class Viewer:
                 legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(self.result_scene.node("anomalyMap"))
                 legend.SetVisibility(False)
         self._fill_state(case)
-        steering = Steering(self._jump, self._next_high_slice, self._next_finding, self.result_scene.mark_peak)
+        steering = Steering(
+            self._jump, self._step, self._next_high_slice, self._next_finding, self.result_scene.mark_peak
+        )
         self.ui = build_page(self.server, self._views, steering)
         self.ui.iframe_builder = with_key(self.ui.iframe_builder, self.key)
         if case.anomaly_map is not None:
@@ -155,6 +157,11 @@ class Viewer:
     def _jump(self, row: int) -> None:
         self.result_scene.jump_to_slice(row)
 
+    def _step(self, rows: int) -> None:
+        row = self._row()
+        if row is not None:
+            self._jump(min(max(row + rows, 0), len(self.server.state.slices) - 1))
+
     def _next_high_slice(self) -> None:
         self.result_scene.next_high_slice()
 
@@ -165,15 +172,21 @@ class Viewer:
 
     def _follow(self) -> None:
         """Tells the page in which slice the views are."""
+        row = self._row()
+        if row is not None:
+            with self.server.state as state:
+                state.row = row
+
+    def _row(self) -> int | None:
+        """The slice in which the views are, by its row; None where there are no scores of slices."""
         table_node = self.result_scene.node("scoreTable")
         if table_node is None:
-            return
+            return None
         position = present_position(table_node, self.result_scene.node("anomalyMap"))
         if position is None:
-            return
+            return None
         positions = slicer.util.arrayFromTableColumn(table_node, POSITION)
-        with self.server.state as state:
-            state.row = int(np.abs(positions - position).argmin())
+        return int(np.abs(positions - position).argmin())
 
 
 def _flat_axis(volume: slicer.vtkMRMLVolumeNode) -> int | None:

@@ -32,7 +32,7 @@ def find_case(volume: Path, result: Path | None) -> Case:
 
     Args:
         volume: a file.
-        result: ``NAME_anomaly.json``, the map beside it, or a folder with results, in which the volume's is looked
+        result: ``NAME_anomaly.json``, a map beside it, or a folder with results, in which the volume's is looked
             for; by default the volume's own folder.
 
     Raises:
@@ -62,7 +62,7 @@ def _find_json(volume: Path, result: Path | None) -> Path:
         raise UserError(f"{result}: there is no such file or folder.")
     if result.name.endswith(JSON_ENDING):
         return result
-    endings = (f"_anomaly{ending}" for ending in MAP_ENDINGS)
+    endings = (f"_{kind}{ending}" for kind in ("anomaly", "deviation", "findings") for ending in MAP_ENDINGS)
     ending = next((ending for ending in endings if result.name.endswith(ending)), None)
     if ending is None:
         raise UserError(

@@ -31,6 +31,8 @@ html { overflow: hidden; }
 .chart .present { pointer-events: none; }
 .chart g:hover .ground { fill: #fff3; }
 """
+# There is nothing before and after a single slice.
+_STYLE_OF_PICTURE = ".slice-slider-gutter { display: none; }"
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,14 @@ class Steering:
 
     Attributes:
         jump: moves the slice views to a slice, by its row.
+        step: moves them by so many rows.
         next_high_slice: moves them to the next one with a high score.
         next_finding: marks the next finding, and moves them there.
         mark_peak: marks where the map is highest, and moves them there.
     """
 
     jump: Callable[[int], Any]
+    step: Callable[[int], Any]
     next_high_slice: Callable[[], Any]
     next_finding: Callable[[], Any]
     mark_peak: Callable[[], Any]
@@ -63,6 +67,8 @@ def build_page(server: Server, views: Views, steering: Steering) -> AbstractLayo
     """
     with VAppLayout(server, theme="dark", height="720px") as page:
         client.Style(_STYLE)
+        if views.is_flat:
+            client.Style(_STYLE_OF_PICTURE)
         with (
             vuetify.VNavigationDrawer(location="right", permanent=True, width=_WIDTH),
             html.Div(classes="pa-4 d-flex flex-column ga-5"),
@@ -127,7 +133,7 @@ def _add_slider(name: str, label: str, value: str, largest: str, step: str) -> N
         color="orange-darken-2",
         density="compact",
         hide_details=True,
-        aria_label=label,
+        name=label,  # what a screen reader calls it
     )
 
 
@@ -151,7 +157,7 @@ def _add_slices(steering: Steering) -> None:
     with html.Div():
         with html.Div(v_if=("slices.length",)):
             html.Div("Scores of slices, in orange the high ones: {{ high_words }}", classes="text-body-2 mb-1")
-            _add_chart(steering.jump)
+            _add_chart(steering)
             html.Div(
                 "{{ row === null ? '' : `Slice ${row + 1} of ${slices.length}, at ${slices[row].mm.toFixed(1)} mm:"
                 " ${Number(slices[row].score.toPrecision(3))}` }}",
@@ -171,11 +177,23 @@ def _add_slices(steering: Steering) -> None:
                 )
 
 
-def _add_chart(jump: Callable[[int], Any]) -> None:
-    """A bar a slice, which a click moves the views to."""
-    chart = ':viewBox="`0 0 ${slices.length} 100`" preserveAspectRatio="none" role="img" aria-label="Scores of slices"'
-    with AbstractElement("svg", classes="chart", raw_attrs=[chart]):
-        with AbstractElement("g", v_for="(slice, index) in slices", key="index", click=(jump, "[index]")):
+def _add_chart(steering: Steering) -> None:
+    """A bar a slice, which a click moves the views to, and so do the arrow keys."""
+    chart = AbstractElement(
+        "svg",
+        id="chart",
+        classes="chart",
+        raw_attrs=[
+            ':viewBox="`0 0 ${slices.length} 100`" preserveAspectRatio="none" tabindex="0"',
+            'role="slider" aria-label="Scores of slices" aria-valuemin="1" :aria-valuemax="slices.length"',
+            ':aria-valuenow="row + 1" :aria-valuetext="`Slice ${row + 1}: ${slices[row]?.score.toPrecision(3)}`"',
+        ],
+        __events=[("before", "keydown.left.prevent"), ("after", "keydown.right.prevent")],
+        before=(steering.step, "[-1]"),
+        after=(steering.step, "[1]"),
+    )
+    with chart:
+        with AbstractElement("g", v_for="(slice, index) in slices", key="index", click=(steering.jump, "[index]")):
             AbstractElement("title", "Slice {{ index + 1 }}: {{ Number(slice.score.toPrecision(3)) }}")
             AbstractElement("rect", classes="ground", raw_attrs=[':x="index" width="1" height="100"'])
             AbstractElement(

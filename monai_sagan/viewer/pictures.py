@@ -33,13 +33,16 @@ def read_picture(path: Path) -> slicer.vtkMRMLScalarVolumeNode:
         A node that is in no scene yet, where the map of such a picture lies too.
 
     Raises:
-        VolumeError: if it cannot be read.
+        VolumeError: if it cannot be read, or holds several.
     """
     try:
         with Image.open(path) as image:
+            count = image.n_frames if image.format == "TIFF" else 1
             pixels = np.asarray(image if image.mode in _GREY_MODES else image.convert("L"))
     except Exception as error:  # PIL raises everything from SyntaxError to RuntimeError for a damaged file
         raise VolumeError(f"{path}: this file is damaged or not a picture.") from error
+    if count > 1:
+        raise VolumeError(f"{path}: the file holds {count} pictures; save each as a file of its own.")
     node = slicer.vtkMRMLScalarVolumeNode()
     slicer.util.updateVolumeFromArray(node, pixels[None].astype(pixels.dtype.newbyteorder("=")))
     node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(_TO_RAS))

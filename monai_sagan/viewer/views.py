@@ -28,9 +28,13 @@ class Views:
         server: of the page.
         application: holds the scene.
         flat_axis: across which of R, A, S (0 to 2) a single slice lies; None for a volume of several.
+
+    Attributes:
+        is_flat: whether there is a single slice.
     """
 
     def __init__(self, server: Server, application: SlicerApp, flat_axis: int | None) -> None:
+        self.is_flat = flat_axis is not None
         self._manager = application.view_manager
         register_rca_factories(self._manager, server)
         self._layout = LayoutManager(application.scene, self._manager, server)

@@ -64,7 +64,9 @@ class TestFind:
     @pytest.mark.parametrize("ending", [".nii.gz", ".nii", ".nrrd", ".mha"])
     def test_by_json_and_by_map(self, volume: Path, a_result: Callable[..., Path], ending: str) -> None:
         path = a_result("maps/renamed", map_ending=ending)
-        for named in (path, path.with_suffix(ending)):
+        deviation = path.with_name(f"renamed_deviation{ending}")
+        deviation.touch()
+        for named in (path, path.with_suffix(ending), deviation):
             assert find_case(volume, named).anomaly_map == path.with_suffix(ending)
 
     def test_a_folder_without(self, volume: Path, a_result: Callable[..., Path]) -> None:

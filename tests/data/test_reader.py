@@ -57,6 +57,12 @@ class TestRefused:
         with pytest.raises(ImageError, match=DAMAGED):
             read(path)
 
+    def test_picture_of_several_pages(self, tmp_path: Path) -> None:
+        pages = [Image.new("L", (40, 30), grey) for grey in (0, 90, 200)]
+        pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+        with pytest.raises(ImageError, match=r"a.tif: the file holds 3 pictures; save each as a file of its own.$"):
+            read(tmp_path / "a.tif")
+
     @pytest.mark.parametrize("name", ["a.nrrd", "a.mha"])
     def test_other_volume_cut_short(self, tmp_path: Path, name: str) -> None:
         sitk = pytest.importorskip("SimpleITK")

@@ -74,6 +74,21 @@ def test_a_click_on_a_score_moves_the_views(opened: Any) -> None:
     wait_until(lambda: opened.colour("axial") < before / 20, "a slice without anything of the blob")
 
 
+def test_arrow_keys_move_the_views(opened: Any) -> None:
+    chart = opened.page.locator("#chart")
+    chart.press("ArrowRight")
+    wait_until(lambda: opened.slice_text().startswith("Slice 15 of 20"), "the slice after")
+    for _ in range(2):
+        chart.press("ArrowLeft")
+    wait_until(lambda: opened.slice_text().startswith("Slice 13 of 20"), "the slices before")
+
+
+def test_sliders_have_names(opened: Any) -> None:
+    named = opened.page.get_by_role("slider")
+    names = [slider.get_attribute("aria-label") for slider in named.all()]
+    assert {"Threshold", "Opacity", "Scores of slices"} <= set(names)
+
+
 def test_the_wheel_moves_a_view_and_the_page_follows(opened: Any) -> None:
     opened.page.locator(".layout-grid-item").first.hover()
     opened.page.mouse.wheel(0, -300)
@@ -139,6 +154,7 @@ def test_a_picture_has_one_view(view: Views, tmp_path: Path) -> None:
     served = view(phantoms.write_picture(tmp_path), tmp_path / "maps")
     wait_until(lambda: served.colour("axial") > 200, "the overlay")
     assert served.views() == ("axial",)
+    assert not served.page.locator(".slice-slider-gutter").is_visible()
     assert served.page.locator(".chart").count() == 0
     assert served.page.locator("#next").count() == 0
     assert served.page.locator("#peak").count() == 1

@@ -55,6 +55,13 @@ def test_the_map_of_a_picture_lies_over_it(tmp_path: Path) -> None:
         read_map(turned, read_picture(picture))
 
 
+def test_one_of_several_pages(tmp_path: Path) -> None:
+    pages = [Image.new("L", (8, 8), grey) for grey in (0, 90)]
+    pages[0].save(tmp_path / "pages.tif", save_all=True, append_images=pages[1:])
+    with pytest.raises(VolumeError, match=r"pages.tif: the file holds 2 pictures; save each as a file of its own.$"):
+        read_picture(tmp_path / "pages.tif")
+
+
 def test_a_damaged_one(tmp_path: Path) -> None:
     picture = phantoms.write_picture(tmp_path)
     picture.write_bytes(picture.read_bytes()[:60])
