@@ -6,9 +6,10 @@ import csv
 import errno
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,8 @@ def write_whole(path: Path) -> Iterator[Path]:
         _name_file(error, partial, path)
         raise
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # of a disk that is read-only, say; what happened before is what counts
+            partial.unlink(missing_ok=True)
 
 
 def save_tensors(tensors: Any, path: Path) -> None:
@@ -139,7 +141,6 @@ def write_whole_folder(path: Path) -> Iterator[Path]:
         )
     _make_folder(path.parent)
     partial = _partial(path)
-    shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir()
         yield partial
@@ -161,7 +162,8 @@ def _make_folder(path: Path) -> None:
 
 
 def _partial(path: Path) -> Path:
-    return path.with_name(f".partial-{os.getpid()}-{path.name}")
+    # In containers each process may have the same number.
+    return path.with_name(f".partial-{secrets.token_hex(4)}-{path.name}")
 
 
 def _name_file(error: OSError, partial: Path, path: Path) -> None:

@@ -35,6 +35,8 @@ def run_command(command: Callable[[], object]) -> None:
     """
     is_debugged = bool(os.environ.get("MONAI_SAGAN_DEBUG"))
     signal.signal(signal.SIGTERM, _end)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup wants it ignored
+        signal.signal(signal.SIGHUP, _end)
     keep_freed_memory()
     let_waiting_threads_rest()
     if not is_debugged:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -127,6 +128,8 @@ def calibrate(
     require_weights(root)
     if "classes" in read_settings(root):
         raise UserError(f"{bundle}: a classifier has no anomaly scores to calibrate; evaluate it, or predict with it.")
+    if not os.access((root / WEIGHTS).parent, os.W_OK):
+        raise UserError(f"{bundle}: this bundle cannot be written to; copy its folder, and calibrate the copy.")
     workflow = run_bundle(
         root,
         "calibrate",

@@ -153,16 +153,14 @@ class TestFolder:
         assert error.value.filename == str(path)
         assert names_in(tmp_path) == before
 
-    def test_what_an_earlier_process_of_this_number_left_does_not_matter(self, tmp_path: Path) -> None:
-        """Killed, it could not clean up."""
-        with write_whole_folder(tmp_path / "first") as partial:
-            left = partial.with_name(partial.name.replace("first", "second"))
-        left.mkdir()
-        (left / "old.txt").touch()
-        with write_whole_folder(tmp_path / "second") as partial:
-            assert partial == left
-            (partial / "new.txt").touch()
-        assert names_in(tmp_path) == ["first", "second", "second/new.txt"]
+    def test_two_that_write_at_once_do_not_touch_each_other(self, tmp_path: Path) -> None:
+        """Also where they have one process number, as in two containers."""
+        with write_whole(tmp_path / "a.txt") as first:
+            first.write_text("first")
+            with write_whole(tmp_path / "a.txt") as second:
+                second.write_text("second")
+            assert first.read_text() == "first"
+        assert (tmp_path / "a.txt").read_text() == "first"
 
 
 class TestTensors:

@@ -21,6 +21,9 @@ from monai_sagan.transforms import RandPseudoAnomaly
 
 __all__ = ["SAGANTrainer"]
 
+# Images in a batch: the square of a pseudo anomaly comes from another one.
+_LEAST = 2
+
 
 class SAGANTrainer(Trainer):
     """Trains generator and critic in turn; one iteration of the engine is one step of the critic.
@@ -56,7 +59,7 @@ class SAGANTrainer(Trainer):
         compile: whether torch compiles the generator, which takes a minute or two at the start.
 
     Raises:
-        UserError: if there are fewer images than one batch holds, or settings do not go together.
+        UserError: if there are fewer images than one batch holds, a batch has one only, or settings do not go together.
     """
 
     def __init__(
@@ -103,7 +106,7 @@ class SAGANTrainer(Trainer):
         super().__init__(
             device=device,
             max_epochs=max_epochs,
-            data_loader=require_batches(train_data_loader),
+            data_loader=require_batches(train_data_loader, least=_LEAST),
             non_blocking=True,
             handlers=train_handlers,
             amp=amp,

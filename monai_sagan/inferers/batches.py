@@ -7,13 +7,19 @@ from typing import Any
 import torch
 from monai.data import MetaTensor
 
-__all__ = ["device_of", "with_affine"]
+__all__ = ["device_of", "dtype_of", "with_affine"]
 
 
 def device_of(network: Any, default: torch.device) -> torch.device:
     """Where a network is; ``default`` for a function, or a network without parameters."""
     parameters = network.parameters() if isinstance(network, torch.nn.Module) else iter(())
     return next((parameter.device for parameter in parameters), default)
+
+
+def dtype_of(network: Any) -> torch.dtype:
+    """The precision of a network's weights; 32 bits for a function, or a network without parameters."""
+    parameters = network.parameters() if isinstance(network, torch.nn.Module) else iter(())
+    return next((parameter.dtype for parameter in parameters if parameter.is_floating_point()), torch.float32)
 
 
 def with_affine(image: torch.Tensor, inputs: torch.Tensor, item: int) -> torch.Tensor:

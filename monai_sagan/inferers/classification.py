@@ -9,7 +9,7 @@ import torch
 from monai.inferers import Inferer
 from monai.utils import convert_to_dst_type, convert_to_tensor
 
-from monai_sagan.inferers.batches import device_of, with_affine
+from monai_sagan.inferers.batches import device_of, dtype_of, with_affine
 from monai_sagan.inferers.precision import gains_by_bfloat16
 from monai_sagan.transforms import WholeImage
 
@@ -63,7 +63,7 @@ class ClassificationInferer(Inferer):
         images = [with_affine(image, inputs, item) for item, image in enumerate(plain)]
         device = device_of(network, plain.device) if self.device is None else torch.device(self.device)
         with torch.inference_mode():
-            batch = torch.stack([self.whole_image(image) for image in images]).to(device)
+            batch = torch.stack([self.whole_image(image) for image in images]).to(device, dtype_of(network))
             amp = self.amp and device.type == "cuda" and gains_by_bfloat16(network, device)
             with torch.autocast(device.type, torch.bfloat16, enabled=amp):
                 logits = network(batch, *args, **kwargs)

@@ -11,7 +11,7 @@ from monai.data.utils import dense_patch_slices
 from monai.inferers import Inferer, sliding_window_inference
 from monai.utils import convert_to_dst_type, convert_to_tensor
 
-from monai_sagan.inferers.batches import device_of, with_affine
+from monai_sagan.inferers.batches import device_of, dtype_of, with_affine
 from monai_sagan.inferers.fixed_batches import FixedBatches
 from monai_sagan.inferers.precision import gains_by_bfloat16
 from monai_sagan.inferers.recorded_function import RecordedFunction
@@ -308,6 +308,7 @@ class _Run:
         self.background = inferer.background if is_volume else None
         self.kwargs = dict(kwargs) if self.background is None else {**kwargs, "background": self.background}
         self.device = device_of(network, images.device) if inferer.device is None else torch.device(inferer.device)
+        self.dtype = dtype_of(network)
         self.amp = inferer.amp and gains_by_bfloat16(network, self.device)
         self.network = inferer.prepare(network, self.amp) if self.device.type == "cuda" else network
         self.on_progress = inferer.on_progress if is_volume else None
@@ -317,7 +318,7 @@ class _Run:
 
     def __call__(self, pictures: torch.Tensor) -> torch.Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp):
-            restored = self.network(pictures, *self.args, **self.kwargs)
+            restored = self.network(pictures.to(self.dtype), *self.args, **self.kwargs)
         return restored.float()
 
     def tell(self, share: float) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -17,10 +15,11 @@ __all__ = ["AttentionClassificationLoss"]
 class AttentionClassificationLoss(nn.Module):
     """Cross entropy, and what the map of weights costs.
 
-    The map is the one that the classifier weighed the batch by: this loss looks on while the attention computes it.
+    The map is the one that the classifier weighed its last batch by in training.
 
     Args:
-        network: the classifier; without attention there is no map to cost anything. Not a distributed wrapper of it.
+        network: the classifier; without attention there is no map to cost anything. Not a distributed wrapper of it,
+            nor a copy of the one that is trained.
         sparsity_weight: of the map's cost, see :class:`AttentionSparsityLoss`; 0 as published.
     """
 
@@ -28,9 +27,7 @@ class AttentionClassificationLoss(nn.Module):
         super().__init__()
         self.sparsity_weight = sparsity_weight
         self.sparsity = AttentionSparsityLoss()
-        self._maps: list[torch.Tensor] = []
-        if network.attention is not None:
-            network.attention.source.register_forward_hook(self._look_on)
+        self._attention = (network.attention,)  # as an attribute of its own it would be a part of this module
 
     def forward(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """The objective for a batch that the classifier has just seen.
@@ -43,11 +40,7 @@ class AttentionClassificationLoss(nn.Module):
             A scalar.
         """
         loss = F.cross_entropy(logits.float(), labels)
-        if self._maps:
-            loss = loss + self.sparsity_weight * self.sparsity(self._maps.pop().float())
-            self._maps.clear()
-        return loss
-
-    def _look_on(self, module: nn.Module, inputs: Any, weight_map: torch.Tensor) -> None:
-        if weight_map.requires_grad:
-            self._maps.append(weight_map)
+        (attention,) = self._attention
+        if attention is None or not attention.training or attention.last_weights is None:
+            return loss
+        return loss + self.sparsity_weight * self.sparsity(attention.last_weights.float())

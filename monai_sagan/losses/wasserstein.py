@@ -40,10 +40,15 @@ class CriticLoss(nn.Module):
         Returns:
             ``loss``, what the critic minimises, and its parts: ``real``, ``fake`` and ``gradient_penalty`` (without its
             weight).
+
+        Raises:
+            ValueError: if there are not as many of both kinds, or they are of different sizes.
         """
+        if restored.shape != healthy.shape:
+            raise ValueError(f"restored is {list(restored.shape)}, and healthy {list(healthy.shape)}.")
         restored = restored.detach()
         if mix is None:
-            mix = torch.rand([len(healthy)] + [1] * (healthy.dim() - 1), device=healthy.device)
+            mix = torch.rand([len(healthy)] + [1] * (healthy.dim() - 1), device=healthy.device).to(healthy.dtype)
         mixed = (mix * healthy + (1 - mix) * restored).requires_grad_(True)
         # Second derivatives are taken of these scores alone: in one pass with the others, all would have them.
         (slope,) = torch.autograd.grad(critic(mixed).sum(), mixed, create_graph=True)

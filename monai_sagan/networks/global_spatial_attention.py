@@ -121,6 +121,10 @@ class GlobalSpatialAttention(nn.Module):
             each class; not used by ``statistics``.
         hidden_channels: between the two convolutions.
 
+    Attributes:
+        last_weights: the map of the last batch in training, with its gradient; None where it had none. Copies of the
+            attention begin without.
+
     Raises:
         SettingError: if an argument is out of its range.
 
@@ -140,8 +144,11 @@ class GlobalSpatialAttention(nn.Module):
         hidden_channels: int = 32,
     ) -> None:
         super().__init__()
+        self.last_weights: torch.Tensor | None = None
         if spatial_dims not in (2, 3):
             raise SettingError(f"spatial_dims must be 2 or 3, not {spatial_dims}.")
+        if num_classes < 1:
+            raise SettingError(f"num_classes must be at least 1, not {num_classes}.")
         if len(image_size) != spatial_dims or min(image_size) < 1:
             raise SettingError(f"image_size must be {spatial_dims} positive numbers, not {list(image_size)}.")
         if source not in get_args(AttentionSource):
@@ -208,6 +215,8 @@ class GlobalSpatialAttention(nn.Module):
                 "resize images to that size."
             )
         weights: torch.Tensor = self.source(images)
+        if not torch.jit.is_scripting() and self.training:
+            self.last_weights = weights if weights.requires_grad else None
         return weights
 
     @torch.jit.unused
@@ -222,7 +231,8 @@ class GlobalSpatialAttention(nn.Module):
                 class, and stops to read when it is full.
 
         Raises:
-            ValueError: if an image is of another size, there are too few images of a class, or the map is frozen.
+            ValueError: if an image is of another size, there is no such class or too few images of one, or the map is
+                frozen.
         """
         if self.is_frozen:
             raise ValueError("the map is frozen, so it cannot be made from other images.")
@@ -230,7 +240,8 @@ class GlobalSpatialAttention(nn.Module):
             return
         if self.features_from == "bank":
             images_of_class = self.num_images // self.num_classes
-            self.source.keep(_first_of_each_class(batches, self.num_classes, images_of_class).flatten(0, 1))
+            bank = _first_of_each_class(batches, self.num_classes, images_of_class, self.image_shape)
+            self.source.keep(bank.flatten(0, 1))
             return
         statistics = PixelStatistics(self.num_classes, self.image_shape)
         for images, labels in batches:
@@ -251,7 +262,11 @@ class GlobalSpatialAttention(nn.Module):
             self._fix(self.weight_map.clone())
 
     def _fix(self, weight_map: torch.Tensor) -> None:
-        self.source, self.features_from = _FrozenMap(weight_map), "frozen"
+        self.source, self.features_from, self.last_weights = _FrozenMap(weight_map), "frozen", None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A tensor with a gradient can neither be copied nor pickled.
+        return {**self.__dict__, "last_weights": None}
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
         frozen = frozen_map_in(state_dict, prefix)
@@ -269,12 +284,16 @@ def frozen_map_in(state_dict: Mapping[str, torch.Tensor], prefix: str) -> torch.
 
 
 def _first_of_each_class(
-    batches: Iterable[tuple[torch.Tensor, torch.Tensor]], num_classes: int, count: int
+    batches: Iterable[tuple[torch.Tensor, torch.Tensor]], num_classes: int, count: int, image_shape: Sequence[int]
 ) -> torch.Tensor:
     """The first images of each class, (num_classes * count, C, *spatial), class by class."""
     found: list[list[torch.Tensor]] = [[] for _ in range(num_classes)]
     for images, labels in batches:
         for image, label in zip(images, labels.tolist(), strict=True):
+            if not 0 <= label < num_classes:
+                raise ValueError(f"there is no class {label}; there are {num_classes}, counted from 0.")
+            if list(image.shape) != list(image_shape):
+                raise ValueError(f"an image has the shape {list(image.shape)}, and not {list(image_shape)}.")
             if len(found[label]) < count:
                 found[label].append(image)
         if all(len(of_class) == count for of_class in found):

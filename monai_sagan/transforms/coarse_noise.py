@@ -20,6 +20,7 @@ _MODES = {2: "bilinear", 3: "trilinear"}
 class RandCoarseNoise(RandomizableTransform):
     """Adds Gaussian noise that is drawn on a coarse grid, brought to the image's size and shifted at random.
 
+    It works on a batch (N, C, *spatial), as a training has it on its device, and not on one image in a ``Compose``.
     Only what shows something is covered: the background stays as it is. The random numbers come from ``self.R``,
     whatever the device.
 
@@ -68,7 +69,12 @@ class RandCoarseNoise(RandomizableTransform):
 
         Returns:
             (N, C, *spatial), where the image is; beyond [-1, 1] where the noise says so.
+
+        Raises:
+            ValueError: if that is no batch.
         """
+        if img.dim() - 2 not in _MODES:
+            raise ValueError(f"a batch is (N, C, *spatial) with two or three spatial axes, not {list(img.shape)}.")
         images = convert_to_tensor(img, track_meta=False, dtype=torch.float32)
         if randomize:
             self.randomize(images.shape)

@@ -58,13 +58,15 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> C
     def run(*arguments: str | Path) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["monai-sagan", *map(str, arguments)])
         capfd.readouterr()
-        former = signal.getsignal(signal.SIGTERM), logging.root.manager.disable
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+        disabled = logging.root.manager.disable
         try:
             with pytest.raises(SystemExit) as ended, warnings.catch_warnings():
                 main()
         finally:  # a process of its own would not leave these behind
-            signal.signal(signal.SIGTERM, former[0])
-            logging.disable(former[1])
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+            logging.disable(disabled)
         output = capfd.readouterr()
         return Outcome(int(ended.value.code or 0), output.out, output.err)
 

@@ -99,6 +99,7 @@ class TestSettings:
             ("base_channels=3", "base_channels must be an even number of at least 2, not 3."),
             ("image_size=[40,40]", "Images of size 40x40 do not fit a grid of 2x2 patches: sides must be multiples of"),
             ("batch_size=25", "batch_size: 24 training images do not fill a batch of 25; choose a smaller one."),
+            ("batch_size=1", "batch_size 1: each process needs 2 images in a batch; give at least 2."),
             ("anomaly_ratio=1.5", "anomaly_ratio must lie in [0, 1], not 1.5."),
             ("checkpoint_interval=0", "checkpoint_interval must be at least 1, not 0."),
             ("batch_size=0", "batch_size: training does not work with these settings: batch_size should be a positive"),

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from monai_sagan.data import phantom_volume
-from monai_sagan.engines import SAGANTrainer
-from monai_sagan.errors import UserError
+from monai_sagan.engines import SAGANTrainer, require_batches
+from monai_sagan.errors import SettingError, UserError
 from monai_sagan.inferers import RestorationInferer
 from monai_sagan.losses import CriticLoss, GeneratorLoss
 from monai_sagan.networks import SAGANCritic, SAGANGenerator
@@ -244,6 +244,15 @@ def test_reduced_precision_is_near() -> None:
 def test_fewer_images_than_a_batch_are_refused() -> None:
     with pytest.raises(UserError, match=f"batch_size: {BATCH - 1} training images do not fill a batch of {BATCH};"):
         Parts().trainer(a_data_set(BATCH - 1))
+
+
+def test_a_batch_of_one_has_no_other_image_for_pseudo_anomalies(monkeypatch: pytest.MonkeyPatch) -> None:
+    loader = DataLoader(a_data_set(4), 1)
+    with pytest.raises(SettingError, match=r"^batch_size 1: each process needs 2 images in a batch; give at least 2.$"):
+        require_batches(loader, least=2)
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(SettingError, match=r"^batch_size 4: each process needs 2 images in a batch; give at least 8.$"):
+        require_batches(loader, least=2)
 
 
 def test_no_critic_step_for_a_generator_step_is_refused() -> None:

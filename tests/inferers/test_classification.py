@@ -44,6 +44,13 @@ def test_probabilities_and_the_map_on_the_images_grid() -> None:
         torch.testing.assert_close(one, WholeImage([6, 8]).inverse(weights[0], images[0]))
 
 
+def test_in_the_precision_of_the_network() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(48, 2))
+    expected = ClassificationInferer([6, 8])(some_images(1, 1, 20, 12), network)["probabilities"]
+    found = ClassificationInferer([6, 8])(some_images(1, 1, 20, 12), network.double())["probabilities"]
+    torch.testing.assert_close(found, expected)
+
+
 def test_without_attention_there_is_no_map() -> None:
     assert set(ClassificationInferer([6, 8])(some_images(1, 1, 20, 12), Means())) == {"probabilities"}
 

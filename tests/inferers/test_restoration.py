@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -288,6 +289,13 @@ class TestHowItRuns:
 
         RestorationInferer((32, 48), amp=True)(some_images(1, 1, 20, 20).double(), Recording(1, 1, 1))
         assert kinds == [torch.float32]
+
+    def test_in_the_precision_of_the_network(self, generator: SAGANGenerator) -> None:
+        images = some_images(1, 1, 50, 70)
+        expected = RestorationInferer((32, 48))(images, generator)["anomaly_map"]
+        found = RestorationInferer((32, 48))(images, deepcopy(generator).double())["anomaly_map"]
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
 
     def test_runs_where_it_is_told_to(self) -> None:
         results = RestorationInferer((32, 48), device="cpu")(some_images(1, 1, 20, 20), identity)

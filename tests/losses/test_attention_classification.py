@@ -42,23 +42,32 @@ def test_without_weight_or_attention_it_is_cross_entropy() -> None:
         torch.testing.assert_close(loss(logits, LABELS), F.cross_entropy(logits, LABELS))
 
 
-def test_a_map_is_counted_once() -> None:
-    """Of two forward passes the last one's, and none that was computed without gradients, as for a look at the map."""
+def test_the_map_is_that_of_the_last_batch_in_training() -> None:
+    """None where it was computed without gradients, as for a look at it, and none in evaluation."""
     classifier = a_classifier()
     loss = AttentionClassificationLoss(classifier, sparsity_weight=0.5)
     classifier(IMAGES)
     logits = classifier(IMAGES)
     first = loss(logits, LABELS)
-    assert not loss._maps
+    torch.testing.assert_close(loss(logits, LABELS), first)
+    plain = F.cross_entropy(logits, LABELS)
+    torch.testing.assert_close(loss.eval()(logits, LABELS), first)
+    classifier.eval()
+    torch.testing.assert_close(loss(logits, LABELS), plain)
+    classifier.train()
     with torch.no_grad():
         classifier(IMAGES)
-    torch.testing.assert_close(loss(logits, LABELS), F.cross_entropy(logits, LABELS))
+    torch.testing.assert_close(loss(logits, LABELS), plain)
     assert first > loss(logits, LABELS)
 
 
 def test_the_weights_can_be_taken_between_steps() -> None:
     classifier = a_classifier()
     loss = AttentionClassificationLoss(classifier)
-    loss(classifier(IMAGES), LABELS)
+    classifier(IMAGES)
     assert "attention.source.weight_map" in classifier.frozen_state_dict()
-    deepcopy(classifier)
+    copy = deepcopy(classifier)
+    assert copy.attention.last_weights is None
+    classifier.freeze()
+    logits = classifier(IMAGES)
+    torch.testing.assert_close(loss(logits, LABELS), F.cross_entropy(logits, LABELS))

@@ -100,6 +100,10 @@ class TestCriticLoss:
         expected = (torch.arange(200) + 0.5) / 200
         assert float((shares.sort().values - expected).abs().max()) < 1.95 / 200**0.5
 
+    def test_there_must_be_as_many_of_both(self) -> None:
+        with pytest.raises(ValueError, match=r"^restored is \[1, 2, 8, 8\], and healthy \[3, 2, 8, 8\].$"):
+            CriticLoss()(torch.mean, torch.ones(3, 2, 8, 8), torch.zeros(1, 2, 8, 8))
+
     def test_no_gradient_reaches_the_restored_images(self) -> None:
         critic = SAGANCritic(in_channels=2, base_channels=2, num_layers=2)
         restored = some_images(2, size=(8, 8)).requires_grad_(True)

@@ -222,6 +222,18 @@ class TestErrors:
         with pytest.raises(ValueError, match="needs 4 images of each class, and there are 3 of class 1"):
             attention.gather([(images, torch.tensor([0] * 7 + [1] * 3))])
 
+    @pytest.mark.parametrize("source", ["bank", "statistics"])
+    @pytest.mark.parametrize("label", [-1, 2])
+    def test_no_such_class(self, source: str, label: int) -> None:
+        attention = GlobalSpatialAttention(2, [16, 16], source, num_images=4)
+        with pytest.raises(ValueError, match=f"there is no class {label}; there are 2, counted from 0"):
+            attention.gather([(torch.rand(3, 1, 16, 16), torch.tensor([0, 1, label]))])
+
+    def test_images_of_another_size_for_the_bank(self) -> None:
+        attention = GlobalSpatialAttention(2, [16, 16], "bank", num_images=4)
+        with pytest.raises(ValueError, match=r"an image has the shape \[1, 16, 8\], and not \[1, 16, 16\]"):
+            attention.gather([(torch.rand(3, 1, 16, 8), torch.tensor([0, 1, 1]))])
+
     def test_a_frozen_map_takes_no_images(self) -> None:
         attention = GlobalSpatialAttention(2, [16, 16], "batch")
         attention.freeze()
@@ -235,6 +247,7 @@ class TestErrors:
             ({"image_size": [16]}, "image_size must be 2 positive numbers"),
             ({"image_size": [16, 0]}, "image_size must be 2 positive numbers"),
             ({"source": "images"}, "the source images is unknown; choose one of batch, bank, statistics"),
+            ({"num_classes": 0}, "num_classes must be at least 1"),
             ({"num_images": 0}, "num_images must be at least 1"),
             ({"source": "bank", "num_images": 32, "num_classes": 3}, "choose a multiple of 3"),
         ],

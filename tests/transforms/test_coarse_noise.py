@@ -24,6 +24,11 @@ def test_its_size_and_spread() -> None:
     assert not torch.equal(noise[0], noise[1])
 
 
+def test_one_image_is_no_batch() -> None:
+    with pytest.raises(ValueError, match=r"a batch is \(N, C, \*spatial\) .*, not \[1, 32, 32\]"):
+        RandCoarseNoise()(torch.rand(1, 32, 32))
+
+
 def test_it_is_coarse() -> None:
     noise = noise_of((64, 64), coarseness=8)
     steps = (noise[..., 1:] - noise[..., :-1]).abs()

@@ -1,0 +1,44 @@
+"""How a command ends that is told to."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMAND = """
+import os, signal, sys
+from pathlib import Path
+from monai_sagan.files import write_whole
+from monai_sagan.running import run_command
+
+def write():
+    with write_whole(Path(sys.argv[1])) as partial:
+        partial.write_text("half of it")
+        os.kill(os.getpid(), int(sys.argv[2]))
+
+if sys.argv[3:]:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+run_command(write)
+"""
+
+pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there are no such signals")
+
+
+def run(*arguments: object) -> int:
+    return subprocess.run([sys.executable, "-c", COMMAND, *map(str, arguments)], check=False).returncode
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
+def test_nothing_half_written_is_left(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    assert run(tmp_path / "result.json", number.value) == code
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_terminal_it_goes_on(tmp_path: Path) -> None:
+    """As nohup has it."""
+    assert run(tmp_path / "result.json", signal.SIGHUP.value, "ignored") == 0
+    assert (tmp_path / "result.json").read_text() == "half of it"
