@@ -16,7 +16,9 @@ from monai_sagan.calibration.pixel_scale import NUM_PLACES, MapOfHealthy, PixelS
 from monai_sagan.calibration.store import Calibration, is_of_several_slices, read_calibration, write_calibration
 from monai_sagan.calibration.transform import anatomical_slice_scores
 from monai_sagan.data import write_trained_on
-from monai_sagan.errors import SettingError, UserError
+from monai_sagan.errors import SettingError, UserError, such_as
+from monai_sagan.progress import make_reporter
+from monai_sagan.transforms import stacked_along
 
 __all__ = ["CalibrationWriter"]
 
@@ -24,8 +26,9 @@ __all__ = ["CalibrationWriter"]
 class CalibrationWriter:
     """Writes a bundle's calibration when an evaluator has scored healthy images.
 
-    What was known of pictures stays when volumes are calibrated with, and the other way round, as long as the weights
-    are the same. The calibration is left in ``engine.state.metrics["calibration"]``.
+    Copies of images that the bundle was trained on (``is_trained_on``) are left out, with a warning: their scores are
+    not those of new ones. What was known of pictures stays when volumes are calibrated with, and the other way round,
+    as long as the weights are the same. The calibration is left in ``engine.state.metrics["calibration"]``.
 
     Args:
         bundle_root: the bundle's folder.
@@ -55,6 +58,7 @@ class CalibrationWriter:
         self.volumes = _Collected()
         self.files: list[dict[str, Any]] = []
         self.failed: list[str] = []
+        self.trained_on: list[str] = []
 
     def attach(self, engine: Engine) -> None:
         """Attaches to an evaluator whose output is a list of scored cases, all healthy."""
@@ -66,11 +70,23 @@ class CalibrationWriter:
             if "error" in case:
                 self.failed.append(case["error"])
                 continue
+            if case.get("is_trained_on"):
+                self.trained_on.append(Path(case["path"]).name)
+                continue
             (self.volumes if is_of_several_slices(case) else self.pictures).add(case, self.image_size)
             self.files.append({"image": case["files"]})
             self.empty = replace(self.empty, score_kind=case.get("score_kind", "residual"))
 
     def _write(self, engine: Any) -> None:
+        if self.trained_on:
+            make_reporter("none").warning(
+                f"{len(self.trained_on)} of the healthy images look the same as images that the bundle was trained on, "
+                f"and are left out: {such_as(self.trained_on)}."
+            )
+        if not self.pictures.scores and not self.volumes.scores and not self.failed:
+            raise UserError(
+                f"{self.bundle_root}: the bundle was trained on all healthy images; calibrate it with others."
+            )
         if not self.pictures.scores and not self.volumes.scores:
             raise UserError(f"{self.bundle_root}: none of the healthy images could be used: {' '.join(self.failed)}")
         calibration = self._former()
@@ -88,6 +104,7 @@ class CalibrationWriter:
                 slice_scores=tuple(self.volumes.slice_scores),
                 volume_ood_scores=tuple(sorted(self.volumes.ood_score)),
                 volume_scale=self.volumes.scale(NUM_PLACES),
+                stacked_along=tuple(sorted(self.volumes.stacked_along)),
             )
         # First, so that none of them is ever taken for a test.
         write_trained_on(self.bundle_root / CALIBRATED_WITH, self.files, keep_former=True)
@@ -122,6 +139,7 @@ class _Collected:
         self.slice_scores: list[tuple[float, ...]] = []
         self.ood_score: list[float] = []
         self.maps: list[MapOfHealthy] = []
+        self.stacked_along: set[str] = set()
 
     def add(self, case: Mapping[Hashable, Any], image_size: Sequence[int]) -> None:
         self.scores.append(case["anomaly_score"])
@@ -129,6 +147,7 @@ class _Collected:
             self.ood_score.append(case["ood_score"])
         if is_of_several_slices(case):
             self.slice_scores.append(tuple(anatomical_slice_scores(case)))
+            self.stacked_along.add(stacked_along(case["anomaly_map"], case["slice_axis"]))
         if len(image_size) == 2:
             grid = GridMaps(case["anomaly_map"], image_size, case["slice_axis"], case.get("contrast_map"))
             if grid.shown:

@@ -106,7 +106,7 @@ def _sums(image: MapOfHealthy, num_places: int) -> torch.Tensor:
 
 
 def _mean_and_spread(sums: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(K, M, rows, columns) each; parts of the body with fewer than two images take those of the nearest with more."""
+    """(K, M, rows, columns) each; parts of the body with fewer than two slices take those of the nearest with more."""
     count = sums[0, :, 0, 0, 0]
     known = (count >= 2).nonzero()[:, 0]
     distances = (torch.arange(len(count))[:, None] - known).abs()

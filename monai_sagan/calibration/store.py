@@ -13,6 +13,7 @@ from monai_sagan.bundle_files import CALIBRATION, CALIBRATION_MAPS
 from monai_sagan.calibration.pixel_scale import PixelScale
 from monai_sagan.errors import UserError
 from monai_sagan.files import read_tensors, save_tensors, write_json
+from monai_sagan.transforms import stacked_along
 
 __all__ = ["Calibration", "is_of_several_slices", "read_calibration", "write_calibration"]
 
@@ -33,6 +34,8 @@ class Calibration:
         image_ood_scores: of pictures, how unlike the training images they are; empty if the bundle cannot tell.
         volume_ood_scores: of volumes.
         score_kind: what the scores are: "residual" or "contrast".
+        stacked_along: how the slices of the volumes lie in the body, one or several of "axial", "coronal" and
+            "sagittal"; empty where that was not written down.
         image_scale: what is ordinary in the maps of pictures; None for too few of them.
         volume_scale: of volumes.
     """
@@ -46,6 +49,7 @@ class Calibration:
     image_ood_scores: tuple[float, ...] = ()
     volume_ood_scores: tuple[float, ...] = ()
     score_kind: str = "residual"
+    stacked_along: tuple[str, ...] = ()
     # Tensors, which do not compare as a whole; the scores tell one calibration from another.
     image_scale: PixelScale | None = field(default=None, compare=False)
     volume_scale: PixelScale | None = field(default=None, compare=False)
@@ -66,7 +70,8 @@ class Calibration:
         """Why a case cannot be compared with these healthy images, in a sentence; empty if it can.
 
         Args:
-            case: with ``slice_axis`` and ``slice_scores``, and ``score_kind`` unless that is "residual".
+            case: with ``slice_axis``, ``slice_scores`` and ``anomaly_map``, and ``score_kind`` unless that is
+                "residual".
             weights_sha256: of the bundle that the case was run with.
             slice_direction: along which volumes were cut into slices.
         """
@@ -87,6 +92,13 @@ class Calibration:
                 f"The bundle was calibrated with volumes cut into slices by '{self.slice_direction}', so there is no "
                 "p-value for another direction, and no findings."
             )
+        if of_volumes and self.stacked_along:
+            way = stacked_along(case["anomaly_map"], case["slice_axis"])
+            if way not in self.stacked_along:
+                return (
+                    f"The bundle was calibrated with {' and '.join(self.stacked_along)} slices, and these are {way}, "
+                    "so there is no p-value, and no findings; calibrate it with such volumes."
+                )
         if self.score_kind != kind:
             return (
                 f"The bundle was calibrated with scores of another kind ({self.score_kind}, now {kind}), so there is "
@@ -158,6 +170,7 @@ def _from_json(content: Mapping[str, Any], scales: dict[str, Any]) -> Calibratio
         "slice_direction": str(content["slice_direction"]),
         "rate": float(content["rate"]),
         "score_kind": str(content["score_kind"]),
+        "stacked_along": tuple(map(str, content.get("stacked_along", ()))),
         "slice_scores": tuple(tuple(map(float, scores)) for scores in content["slice_scores"]),
     }
     values |= {key: tuple(map(float, content[key])) for key in _NUMBERS}

@@ -19,8 +19,8 @@ class UnlabeledRanking:
 
     A trained bundle knows these images, so its own score of one says little. But each was scored by contrast once by
     networks and trees that had not seen it, and so was each healthy image. ``p_value`` is the share of the healthy ones
-    that score as high, the image counted among them: a cross-conformal p-value (Vovk, "Cross-conformal predictors",
-    2015).
+    that score as high, the image counted among them. That is near to a cross-conformal p-value (Vovk, "Cross-conformal
+    predictors", 2015), which would compare within each part that was held out; it promises nothing exactly.
 
     Args:
         contrast_path: what :class:`~monai_sagan.engines.ContrastTraining` wrote; without it there is no table.

@@ -52,7 +52,8 @@ class RestorationInferer(Inferer):
         keep_restored: whether the restored images are given too; without, a volume takes a third less memory.
         amp: whether to compute in bfloat16 where that is faster, see
             :func:`~monai_sagan.inferers.precision.gains_by_bfloat16`; elsewhere it is always 32 bits.
-        compile: whether torch compiles the network for a CUDA device; that takes half a minute to two, and a C compiler.
+        compile: whether torch compiles the network for a CUDA device; that takes half a minute to two, and needs a C
+            compiler.
         device: where to compute; by default where the network is.
 
     Raises:

@@ -15,6 +15,8 @@ __all__ = ["evaluation_metrics"]
 
 CONFIDENCE = 0.95
 RESAMPLES = 1000
+# Of a class; with fewer images, resampling them shows less chance than there is (docs/results/README.md).
+_FEW = 20
 
 
 def evaluation_metrics(
@@ -100,6 +102,11 @@ def evaluation_metrics(
             metrics["warnings"].append(
                 "The scores separate the two classes without exception, so the intervals of AUC and average precision "
                 "have no width: resampling these cases cannot show how the model does on others."
+            )
+        elif (fewest := min(num_anomalous, len(cases) - num_anomalous)) < _FEW:
+            metrics["warnings"].append(
+                f"Of one class there are only {fewest} cases, so the intervals of AUC and average precision are too "
+                f"narrow; have at least {_FEW} of each."
             )
     else:
         missing = "healthy" if num_anomalous else "anomalous"

@@ -12,7 +12,13 @@ from monai_sagan.transforms.intensity import ScaleToNetworkRange, ScaleToNetwork
 from monai_sagan.transforms.network_samples import NetworkSamples, NetworkSamplesd
 from monai_sagan.transforms.pseudo_anomaly import RandPseudoAnomaly, RandPseudoAnomalyd
 from monai_sagan.transforms.resizing import resize
-from monai_sagan.transforms.slices import SLICE_DIRECTIONS, SliceLayout, check_slice_direction, find_slice_axis
+from monai_sagan.transforms.slices import (
+    SLICE_DIRECTIONS,
+    SliceLayout,
+    check_slice_direction,
+    find_slice_axis,
+    stacked_along,
+)
 from monai_sagan.transforms.whole_image import WholeImage, WholeImaged
 
 __all__ = [
@@ -40,5 +46,6 @@ __all__ = [
     "image_features",
     "read_contrast",
     "resize",
+    "stacked_along",
     "volume_score",
 ]

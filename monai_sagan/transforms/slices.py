@@ -19,7 +19,7 @@ from monai.utils import convert_to_numpy
 
 from monai_sagan.errors import SettingError
 
-__all__ = ["SLICE_DIRECTIONS", "SliceLayout", "check_slice_direction", "find_slice_axis"]
+__all__ = ["SLICE_DIRECTIONS", "SliceLayout", "check_slice_direction", "find_slice_axis", "stacked_along"]
 
 # Where slices are stacked along: the patient's left, back and head, or as the scanner did.
 _ANATOMICAL = {"sagittal": 0, "coronal": 1, "axial": 2}
@@ -151,6 +151,17 @@ def find_slice_axis(volume: NdarrayOrTensor, direction: str | int = "acquisition
     lengths = np.linalg.norm(_directions(volume), axis=0)
     longest = int(lengths.argmax())
     return longest if lengths[longest] > _CLEARLY_LONGER * np.delete(lengths, longest).max() else 2
+
+
+def stacked_along(volume: NdarrayOrTensor, axis: int) -> str:
+    """How the slices of a volume lie in the body: ``axial``, ``coronal`` or ``sagittal``.
+
+    Args:
+        volume: (C, *three spatial axes), a MetaTensor where its affine is to tell.
+        axis: the spatial axis along which it is cut into slices.
+    """
+    axes, _ = _anatomical_axes(volume)
+    return next(name for name, number in _ANATOMICAL.items() if axes[number] == axis)
 
 
 def _directions(volume: NdarrayOrTensor) -> np.ndarray:

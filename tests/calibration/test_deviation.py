@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,14 @@ from monai.data import MetaTensor
 from scipy import ndimage
 from scipy.stats import binom
 
-from monai_sagan.calibration import MapOfHealthy, PixelScale, fit_pixel_scale
+from monai_sagan.calibration import (
+    Calibration,
+    DeviationMapd,
+    MapOfHealthy,
+    PixelScale,
+    fit_pixel_scale,
+    write_calibration,
+)
 from monai_sagan.calibration.conformal import conformal_threshold
 from monai_sagan.calibration.deviation import deviation_map
 from monai_sagan.calibration.findings import find_regions, leave_out_surroundings
@@ -218,3 +227,53 @@ class TestGrid:
     def test_a_volume_without_anything(self, scale: PixelScale) -> None:
         volume = MetaTensor(torch.zeros(1, 24, 24, 6))
         assert deviation_map(GridMaps(volume, SIZE, 2), scale).abs().max() == 0
+
+
+FLAT = PixelScale(torch.zeros(1, 1, *SIZE), torch.ones(1, 1, *SIZE), (*[1.0] * 18, 4.0))
+
+
+@pytest.mark.parametrize("signs", [(1.0, 1.0, 1.0), (-1.0, 1.0, 1.0), (1.0, -1.0, 1.0), (-1.0, -1.0, -1.0)])
+def test_a_change_in_a_volume_stays_in_its_place(signs: tuple[float, float, float]) -> None:
+    volume = torch.zeros(1, 40, 48, 5)
+    volume[0, 8:12, 30:34, 2] = 30.0
+    grid = GridMaps(MetaTensor(volume, affine=torch.diag(torch.tensor([*signs, 1.0]))), SIZE, 2)
+    highest = deviation_map(grid, FLAT)[0].argmax()
+    x, y, z = (int(place) for place in torch.unravel_index(highest, (40, 48, 5)))
+    assert z == 2
+    assert (x, y) == (pytest.approx(9.5, abs=2), pytest.approx(31.5, abs=2))
+
+
+def test_maps_are_smoothed_before_they_are_compared() -> None:
+    picture = torch.zeros(1, *SIZE)
+    picture[0, 16, 16] = 1.0
+    taken = GridMaps(picture, SIZE, None).take([0])[0, 0]
+    torch.testing.assert_close(taken.sum(), torch.tensor(1.0), rtol=0.02, atol=0)
+    assert taken[16, 16] < 0.4  # of a normal distribution with a deviation of 0.96 pixels, 0.16
+    assert taken[16, 17] > 0.05
+
+
+def test_the_spread_is_that_of_a_sample() -> None:
+    maps = torch.tensor([0.0, 1.0, 2.0])[:, None, None, None, None].expand(3, 1, 1, *SIZE)
+    scale = fit_pixel_scale([MapOfHealthy(each, torch.zeros(1)) for each in maps], 1)
+    assert scale is not None
+    torch.testing.assert_close(scale.spread, torch.full_like(scale.spread, 1.5))  # 1, and half of the mean spread
+
+
+def test_a_part_of_the_body_with_a_single_slice_has_its_neighbours_scale() -> None:
+    random = torch.Generator().manual_seed(0)
+    usual = [MapOfHealthy(torch.rand(2, 1, *SIZE, generator=random), torch.tensor([0.0, 1.0])) for _ in range(5)]
+    odd = MapOfHealthy(torch.full((3, 1, *SIZE), 9.0), torch.tensor([0.0, 0.5, 1.0]))
+    scale = fit_pixel_scale([*usual, odd], 3)
+    assert scale is not None
+    assert bool(scale.spread.isfinite().all())
+    torch.testing.assert_close(scale.mean[1], scale.mean[0])
+
+
+def test_what_is_as_high_as_the_threshold_is_no_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models").mkdir()
+    known = Calibration("w", "acquisition", 0.05, image_scores=(0.1,) * 19, image_scale=FLAT)
+    write_calibration(tmp_path, known)
+    monkeypatch.setattr("monai_sagan.calibration.deviation.deviation_map", lambda *_: torch.full((1, *SIZE), 4.0))
+    case = {"anomaly_map": torch.full((1, *SIZE), 4.0), "slice_axis": None, "slice_scores": []}
+    found = DeviationMapd("anomaly_map", tmp_path, "w", SIZE, "acquisition")(case)
+    assert (found["finding_threshold"], found["findings"]) == (4.0, [])

@@ -189,6 +189,20 @@ def test_the_seed_decides(dataset: HealthyUnlabeledDataset, tmp_path: Path) -> N
     assert not torch.equal(first["out_of_fold"]["healthy"], other["out_of_fold"]["healthy"])
 
 
+def test_each_network_sees_its_images_moved_otherwise(
+    dataset: HealthyUnlabeledDataset, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds = []
+
+    def look(network: Any, images: Any, labels: Any, steps: int, random: torch.Generator, tell: Any) -> Any:
+        seeds.append(random.initial_seed())
+        return network.eval()
+
+    monkeypatch.setattr(contrast_training, "train_network", look)
+    contrast(dataset, path, networks=3, seed=2)
+    assert seeds == [6, 7, 8]
+
+
 def test_another_network_takes_its_place(dataset: HealthyUnlabeledDataset, path: Path) -> None:
     contrast(dataset, path, network=another_network, trees=0)
     assert read_contrast(path, another_network)(dataset.healthy).shape == (12,)

@@ -27,6 +27,12 @@ def few_resamples(monkeypatch):
     monkeypatch.setattr(evaluation, "RESAMPLES", 30)
 
 
+NARROW = (
+    "Of one class there are only 12 cases, so the intervals of AUC and average precision are too narrow; have at least "
+    "20 of each."
+)
+
+
 def a_case(name: str, label: int, score: float, *, lesion: bool = False, mask: np.ndarray | None = None):
     image = np.zeros(SIZE, dtype=np.float32)
     if lesion:
@@ -100,7 +106,7 @@ def test_metrics_are_those_of_scikit_learn():
     assert metrics["pixel_average_precision"] == 1.0
     assert metrics["lesion_pixel_share"] == pytest.approx(12 * 6 / (24 * 48))
     assert (metrics["dice"], metrics["pixel_threshold"]) == (1.0, 0.1)
-    assert metrics["warnings"] == []
+    assert metrics["warnings"] == [NARROW]
     assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
 
 
@@ -116,7 +122,11 @@ def test_metrics_without_masks_measure_no_pixels():
     for name in ("pixel_average_precision", "lesion_pixel_share", "dice", "pixel_threshold"):
         assert metrics[name] is None
     assert metrics["num_outlined"] == 0
-    assert metrics["warnings"] == []
+    assert metrics["warnings"] == [NARROW]
+
+
+def test_intervals_of_enough_cases_need_no_warning():
+    assert evaluation_metrics(a_test_set(20, 20), pixel_threshold=0.1)["warnings"] == []
 
 
 @pytest.mark.parametrize(("healthy", "anomalous", "missing"), [(3, 0, "no anomalous case"), (0, 3, "no healthy case")])

@@ -18,6 +18,7 @@ from monai_sagan.networks import ContrastNetwork, Forest
 from monai_sagan.selection import write_selection
 from monai_sagan.transforms import ContrastEnsemble, ContrastScored, image_features, resize, volume_score
 from monai_sagan.transforms.contrast import choose_score
+from monai_sagan.transforms.contrast_ensemble import forest_log_odds
 
 SIZE = (32, 32)
 
@@ -81,6 +82,12 @@ class TestEnsemble:
         assert ContrastEnsemble([], a_forest()).eval()(pictures).shape == (4,)
         with pytest.raises(ValueError, match="networks, a forest or both"):
             ContrastEnsemble([], None)
+
+
+def test_no_tree_is_certain() -> None:
+    """What a forest says stays within one in a hundred, as far as a network may go."""
+    said = forest_log_odds(lambda features: torch.tensor([0.0, 0.5, 1.0]), torch.zeros(3, 1))
+    torch.testing.assert_close(said, torch.tensor([-4.5951, 0.0, 4.5951]), rtol=1e-4, atol=1e-4)
 
 
 class TestPlaces:
