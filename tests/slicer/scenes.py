@@ -97,6 +97,13 @@ class Scene:
         points = np.stack([columns, rows, np.zeros_like(rows), np.ones_like(rows)], axis=-1)
         return (points @ matrix.T)[..., :3]
 
+    def move(self, node: Any, matrix: np.ndarray, name: str = "T") -> Any:
+        """Lays a node under a new linear transform, which is returned."""
+        transform_node = self.mrml.AddNewNodeByClass("vtkMRMLLinearTransformNode", name)
+        transform_node.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))
+        node.SetAndObserveTransformNodeID(transform_node.GetID())
+        return transform_node
+
     def save(self, path: Path) -> None:
         assert self.mrml.WriteToMRB(str(path))
 
@@ -168,6 +175,13 @@ def phantom() -> tuple[np.ndarray, np.ndarray]:
 
 
 PEAK = (24, 10, 13)  # (i, j, k)
+
+
+def translation(*mm: float) -> np.ndarray:
+    """The matrix of a shift."""
+    matrix = np.eye(4)
+    matrix[:3, 3] = mm
+    return matrix
 
 
 def write_map(path: Path, voxels: np.ndarray, matrix: np.ndarray) -> Path:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import scenes
 import slicer
+import vtk
 from AnomalyMapLib import peak
 from AnomalyMapLib.laying import DEVIATION_THRESHOLD
 from AnomalyMapLib.scene import ResultScene
@@ -77,6 +78,28 @@ def test_a_segment_each(case: Case) -> None:
         slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(labelmap, reference, labelmap)
         voxels = vtk_to_numpy(labelmap.GetPointData().GetScalars()).reshape(scenes.SHAPE)
         np.testing.assert_array_equal(voxels.astype(bool), case.labels == label)
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_segments_can_be_exported_where_they_lie(case: Case, moved: bool) -> None:
+    if moved:
+        case.scene.move(case.input_node, scenes.translation(100, 0, 0))
+    case.lay_deviation()
+    assert exported_voxels(case, "Finding1", "Finding2") == (case.labels > 0).sum()
+    case.results.make_segment()
+    assert exported_voxels(case, "AboveThreshold") == (10 * case.voxels >= 2).sum()
+
+
+def exported_voxels(case: Case, *identifiers: str) -> int:
+    """How many voxels a label map has, as the module Segmentations exports it in the segmentation's own geometry."""
+    labelmap_node = case.scene.mrml.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode")
+    names = vtk.vtkStringArray()
+    for identifier in identifiers:
+        names.InsertNextValue(identifier)
+    assert slicer.vtkSlicerSegmentationsModuleLogic.ExportSegmentsToLabelmapNode(
+        case.results.node("segmentation"), names, labelmap_node, None, slicer.vtkSegmentation.EXTENT_REFERENCE_GEOMETRY
+    )
+    return np.count_nonzero(slicer.util.arrayFromVolume(labelmap_node))
 
 
 class TestTable:

@@ -47,8 +47,7 @@ def make_segment(
     if num_voxels == 0:
         raise VolumeError(f"Nothing of the map lies above {threshold:.4g}; lower the threshold.")
     _remove(segmentation_node, SEGMENT_ID)
-    segmentation_node.SetReferenceImageGeometryParameterFromVolumeNode(input_node or map_node)
-    lay_under(segmentation_node, map_node)
+    _take_geometry(segmentation_node, input_node or map_node, map_node)
     name = f"Map above {threshold:.4g} ({size_in_words(num_voxels, voxel_ml(map_node))})"
     _add(segmentation_node, _labelmap(mask, map_node), name, MARK_COLOR, SEGMENT_ID)
     return num_voxels
@@ -69,8 +68,7 @@ def make_findings(
         findings: in the order in which they are counted; one of which no voxel is left has no segment.
     """
     labels = slicer.util.arrayFromVolume(labels_node)
-    segmentation_node.SetReferenceImageGeometryParameterFromVolumeNode(input_node)
-    lay_under(segmentation_node, labels_node)
+    _take_geometry(segmentation_node, input_node, labels_node)
     for number, finding in enumerate(findings, start=1):
         mask = labels == finding.label
         if mask.any():
@@ -91,6 +89,17 @@ def remove_findings(segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:
         if identifier.startswith(FINDING_ID) and identifier[len(FINDING_ID) :].isdecimal():
             _remove(segmentation_node, identifier)
     return segmentation.GetNumberOfSegments() > 0
+
+
+def _take_geometry(
+    segmentation_node: slicer.vtkMRMLSegmentationNode,
+    reference_node: slicer.vtkMRMLVolumeNode,
+    map_node: slicer.vtkMRMLScalarVolumeNode,
+) -> None:
+    """Lays a segmentation under the transform of its map, and gives it the geometry of a volume."""
+    # In this order: the geometry is told relative to the segmentation's parent transform at that time.
+    lay_under(segmentation_node, map_node)
+    segmentation_node.SetReferenceImageGeometryParameterFromVolumeNode(reference_node)
 
 
 def _add(
