@@ -109,6 +109,7 @@ class AnomalyMapWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(scene, scene.StartCloseEvent, self._on_scene_start_close)
         for event in (scene.EndCloseEvent, scene.EndImportEvent, scene.EndRestoreEvent):
             self.addObserver(scene, event, self._on_scene_changed)
+        self.addObserver(scene, scene.EndBatchProcessEvent, self._on_batch_end)
         self._take_up()
 
     def enter(self) -> None:
@@ -132,6 +133,11 @@ class AnomalyMapWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _on_scene_changed(self, caller: Any, event: Any) -> None:
         if self.parent.isEntered:
             self._take_up()
+
+    def _on_batch_end(self, caller: Any, event: Any) -> None:
+        # Nothing is followed during a batch. What others changed comes first, or the parameters would undo it.
+        self.display.from_scene()
+        self._update()
 
     def _take_up(self) -> None:
         self._leave()

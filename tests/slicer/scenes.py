@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +98,13 @@ class Scene:
         rows, columns = np.mgrid[:VIEW_SIZE, :VIEW_SIZE]
         points = np.stack([columns, rows, np.zeros_like(rows), np.ones_like(rows)], axis=-1)
         return (points @ matrix.T)[..., :3]
+
+    @contextlib.contextmanager
+    def batch(self) -> Iterator[None]:
+        """What is done inside is a batch of changes."""
+        self.mrml.StartState(slicer.vtkMRMLScene.BatchProcessState)
+        yield
+        self.mrml.EndState(slicer.vtkMRMLScene.BatchProcessState)
 
     def move(self, node: Any, matrix: np.ndarray, name: str = "T") -> Any:
         """Lays a node under a new linear transform, which is returned."""

@@ -292,6 +292,33 @@ class TestWhatIsDeleted:
         assert shown.ui.nextSliceButton.enabled
 
 
+class TestBatches:
+    """Changes that Slicer makes as a batch, during which nobody is told of them."""
+
+    def test_what_is_deleted(self, shown: Any, case: Any, scene: Any) -> None:
+        with scene.batch():
+            scene.mrml.RemoveNode(case.input_node)
+            scene.mrml.RemoveNode(case.results.node("anomalyMap"))
+        assert not shown.ui.applyButton.enabled
+        assert shown.ui.statusLabel.text.startswith("Choose a volume; ")
+        assert not shown.ui.thresholdSlider.enabled
+        assert not shown.ui.segmentButton.enabled
+
+    def test_what_is_changed_stays(self, shown: Any, case: Any, scene: Any) -> None:
+        with scene.batch():
+            case.results.opacity = 0.2
+            case.results.threshold = 0.5
+        assert (shown.ui.opacitySlider.value, shown.ui.thresholdSlider.value) == (0.2, 0.5)
+        assert (case.results.opacity, case.results.threshold) == (0.2, 0.5)
+
+    def test_while_another_module_is_open(self, shown: Any, case: Any, scene: Any) -> None:
+        shown.exit()
+        with scene.batch():
+            case.results.opacity = 0.2
+        shown.enter()
+        assert shown.ui.opacitySlider.value == 0.2
+
+
 def test_while_another_module_is_open_the_scene_is_left_alone(shown: Any, case: Any) -> None:
     shown.exit()
     case.results.threshold = 0.5

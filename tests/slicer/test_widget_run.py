@@ -348,6 +348,47 @@ def test_packages_that_were_not_installed(panel: Any, temporary: Path, monkeypat
     check_idle(panel, temporary)
 
 
+class TestWhileItsPackagesAreInstalled:
+    """Slicer goes on behind the dialogs of that."""
+
+    @pytest.fixture
+    def meanwhile(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], None]:
+        """Says what happens meanwhile, before a child that writes down its command line."""
+
+        def set_change(change: Callable[[], None]) -> None:
+            python = stand_in(tmp_path, f"Path({str(tmp_path / 'told')!r}).write_text(' '.join(sys.argv[1:]))")
+
+            def install(module_folder: Path, folder: str) -> ChildPython:
+                change()
+                return python
+
+            monkeypatch.setattr("AnomalyMapLib.widget_apply.child_python", install)
+
+        return set_change
+
+    def test_the_volume_is_removed(
+        self, panel: Any, case: Any, scene: Any, meanwhile: Callable[..., None], temporary: Path
+    ) -> None:
+        meanwhile(lambda: scene.mrml.RemoveNode(case.input_node))
+        panel.ui.applyButton.click()
+        assert panel.ui.statusLabel.text == "The volume is no longer in the scene, so nothing was run."
+        check_idle(panel, temporary)
+
+    def test_another_bundle_is_chosen(
+        self, panel: Any, meanwhile: Callable[..., None], apply: Callable[[], None], tmp_path: Path
+    ) -> None:
+        meanwhile(lambda: setattr(panel.logic.getParameterNode(), "bundle", "no such bundle"))
+        apply()
+        assert "bundles/sagan_anomaly_detection " in (tmp_path / "told").read_text()
+
+    def test_another_module_is_opened(
+        self, panel: Any, meanwhile: Callable[..., None], apply: Callable[[], None], tmp_path: Path
+    ) -> None:
+        meanwhile(panel.exit)
+        apply()
+        assert (tmp_path / "told").exists()
+
+
 def test_what_nobody_foresaw_at_the_start(panel: Any, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(module_folder: Path, folder: str) -> ChildPython:
         raise AttributeError("odd")

@@ -83,20 +83,20 @@ class ApplySection:
             self._start()
 
     def _start(self) -> None:
-        parameters = self._parameters
+        # Read at once: while packages are installed, Slicer goes on, and what was chosen may change.
+        parameters, bundles = self._parameters, self.bundles
+        input_node, bundle, device = parameters.inputVolume, bundles.bundle.path, parameters.device
+        slice_direction = parameters.sliceDirection.value if bundles.has_setting("slice_direction") else None
+        judge_ood = parameters.judgeOod and bundles.has_setting("judge_ood")
         try:
             python = child_python(self._module_folder, self.python.folder)
         except PythonError as error:
             self.run.fail(str(error))
             return
-        self.run.start(
-            python,
-            parameters.inputVolume,
-            self.bundles.bundle.path,
-            device=parameters.device,
-            slice_direction=parameters.sliceDirection.value if self.bundles.has_setting("slice_direction") else None,
-            judge_ood=parameters.judgeOod and self.bundles.has_setting("judge_ood"),
-        )
+        if input_node.GetScene() is None:
+            self.run.fail(_("The volume is no longer in the scene, so nothing was run."))
+            return
+        self.run.start(python, input_node, bundle, device=device, slice_direction=slice_direction, judge_ood=judge_ood)
 
     def _show_run(self) -> None:
         ui, percent = self._ui, self.run.percent

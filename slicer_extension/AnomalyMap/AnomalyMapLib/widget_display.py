@@ -43,7 +43,7 @@ class DisplaySync:
             return
         self._parameters, self._scene = parameters, scene
         self._fit_slider(map_node.GetImageData().GetScalarRange()[1])
-        self._from_scene()
+        self.from_scene()
         self._observe(map_node, slicer.vtkMRMLDisplayableNode.DisplayModifiedEvent)
         for composite in nodes_of_class(map_node.GetScene(), "vtkMRMLSliceCompositeNode"):
             self._observe(composite, vtk.vtkCommand.ModifiedEvent)
@@ -54,6 +54,18 @@ class DisplaySync:
             node.RemoveObserver(tag)
         self._observed.clear()
         self._parameters = self._scene = None
+
+    def from_scene(self, caller: Any = None, event: Any = None) -> None:
+        """Takes over what the scene shows, if a result is followed."""
+        scene, parameters = self._scene, self._parameters
+        if scene is None or map_of(scene) is None or scene.holder.GetScene().IsBatchProcessing():
+            return
+        # The module Volumes has thresholds below 0 too, where no map has anything.
+        shown = {"threshold": max(scene.threshold, 0.0), "opacity": scene.opacity, "rendering": scene.rendering}
+        with slicer.util.NodeModify(parameters):
+            for name, value in shown.items():
+                if value is not None and value != parameters.getValue(name):
+                    parameters.setValue(name, value)
 
     def to_scene(self, rendering_logic: Callable[[], Any]) -> None:
         """Shows what the parameters say.
@@ -72,19 +84,8 @@ class DisplaySync:
         if rendering != scene.rendering:
             scene.set_rendering(rendering, rendering_logic())
 
-    def _from_scene(self, caller: Any = None, event: Any = None) -> None:
-        scene, parameters = self._scene, self._parameters
-        if map_of(scene) is None or scene.holder.GetScene().IsBatchProcessing():
-            return
-        # The module Volumes has thresholds below 0 too, where no map has anything.
-        shown = {"threshold": max(scene.threshold, 0.0), "opacity": scene.opacity, "rendering": scene.rendering}
-        with slicer.util.NodeModify(parameters):
-            for name, value in shown.items():
-                if value is not None and value != parameters.getValue(name):
-                    parameters.setValue(name, value)
-
     def _observe(self, node: slicer.vtkMRMLNode, event: int) -> None:
-        self._observed.append((node, node.AddObserver(event, self._from_scene)))
+        self._observed.append((node, node.AddObserver(event, self.from_scene)))
 
     def _fit_slider(self, highest: float) -> None:
         """Gives the threshold's slider the range of a map, in a hundred steps or a few more."""
