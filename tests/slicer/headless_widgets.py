@@ -191,7 +191,9 @@ class qMRMLTableView(PythonQt, QTableView):
         columns = range(table.GetNumberOfColumns())
         model.setHorizontalHeaderLabels([table.GetColumnName(column) for column in columns])
         for row in range(table.GetNumberOfRows()):
-            model.appendRow([QStandardItem(f"{table.GetValue(row, column).ToDouble():.6g}") for column in columns])
+            cells = [table.GetValue(row, column) for column in columns]
+            texts = [cell.ToString() if cell.IsString() else f"{cell.ToDouble():.6g}" for cell in cells]
+            model.appendRow([QStandardItem(text) for text in texts])
 
     def click(self, row: int) -> None:
         """What a user does."""

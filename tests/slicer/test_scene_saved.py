@@ -76,3 +76,16 @@ class TestSavedScene:
         back.mark_peak()
         assert all(count <= before[name] for name, count in scenes.count_nodes(loaded).items())
         loaded.close()
+
+    def test_slices_without_a_p_value_stay_without(
+        self, scene: Any, tmp_path: Path, result_of: Callable[..., Any]
+    ) -> None:
+        case = Case(scene, tmp_path, result_of)
+        p_values = [None] * 3 + [0.5] * 16 + [0.01]
+        case.lay(slice_p_values=p_values)
+        scene.save(tmp_path / "a.mrb")
+        loaded = scenes.Scene.load(tmp_path / "a.mrb")
+        table_node = ResultScene(loaded.holder).node("scoreTable")
+        assert slice_scores.high_slices(table_node) == [19]
+        assert [table_node.GetCellText(row, 2) for row in (0, 3, 19)] == ["", "0.5", "0.01"]
+        loaded.close()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scenes
 import slicer
+import vtk
 from AnomalyMapLib import slice_scores
 from AnomalyMapLib.volumes import ijk_to_ras, to_world
 
@@ -56,7 +57,18 @@ class TestTable:
         table_node, map_node = a_table(scene, [0.1, 0.3])
         assert table_node.GetColumnIndex("p") < 0
         slice_scores.fill_table(table_node, map_node, 2, [0.1, 0.3], [None, 0.02])
-        np.testing.assert_array_equal(column(table_node, "p"), [np.nan, 0.02])
+        assert table_node.GetColumnIndex("p") == 2  # beside the score
+        assert [table_node.GetCellText(row, 2) for row in range(2)] == ["", "0.02"]
+
+    def test_views_are_told_of_p_values(self, scene: Any) -> None:
+        table_node, map_node = a_table(scene, [0.1, 0.3])
+        told: list[bool] = []
+        event = vtk.vtkCommand.ModifiedEvent
+        table_node.AddObserver(event, lambda caller, event: told.append(table_node.GetColumnIndex("p") >= 0))
+        for _ in range(2):
+            told.clear()
+            slice_scores.fill_table(table_node, map_node, 2, [0.1, 0.3], [None, 0.02])
+            assert told[-1]
 
     def test_positions_are_those_of_the_slice_views(self, scene: Any) -> None:
         """Of a volume that was moved and turned, where the world is."""

@@ -152,6 +152,8 @@ class TestSlices:
         seen = [column for column in range(view.model().columnCount()) if not view.isColumnHidden(column)]
         names = [view.model().headerData(column, Qt.Orientation.Horizontal) for column in seen]
         assert names == ["Slice", "Score", "p", "Position (mm)"]
+        cells = [view.model().item(row, 2).text() for row in range(scenes.SHAPE[0])]
+        assert cells == [""] * 19 + ["0.01"]
 
     def test_next_goes_to_the_slice_that_stands_out(self, shown: Any, case: Any, scene: Any) -> None:
         shown.ui.nextSliceButton.click()
@@ -257,6 +259,12 @@ class TestDisplay:
         position = case.results.node("peakMarker").GetNthControlPointPositionWorld(0)
         assert position == pytest.approx(tuple(case.peak_ras), abs=0.1)
         assert planes(scene)[2] == pytest.approx(case.peak_ras[2], abs=0.1)
+
+
+    def test_a_map_of_zeros_has_no_peak(self, panel: Any, case: Any, show: Callable[..., Any]) -> None:
+        show(factor=0.0, peak={**case.peak(), "value": 0.0})
+        assert panel.ui.segmentButton.enabled
+        assert not panel.ui.peakButton.enabled
 
 
 class TestWhatIsDeleted:

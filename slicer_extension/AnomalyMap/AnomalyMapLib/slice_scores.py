@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import slicer
+import vtk
 
 from .nodes import nodes_of_class
 from .results import LOW_P_VALUE
@@ -58,18 +59,19 @@ def fill_table(
         map_node: the map, in the voxel order of its file.
         axis: voxel axis along which the volume was cut into slices, 0 to 2.
         scores: in the order of that axis.
-        p_values: likewise, None for background; empty without any.
+        p_values: likewise, None for background, whose cell is blank; empty without any.
     """
     matrix = ijk_to_ras(map_node)
     indices = np.tile((np.array(map_node.GetImageData().GetDimensions()) - 1) / 2, (len(scores), 1))
     indices[:, axis] = np.arange(len(scores))
     points = indices @ matrix[:3, :3].T + matrix[:3, 3]
     columns = {SLICE: np.arange(1, len(scores) + 1), SCORE: np.asarray(scores, float)}
-    if p_values:
-        columns[P_VALUE] = np.array([np.nan if p_value is None else p_value for p_value in p_values])
     columns[POSITION] = _positions(map_node, points, matrix[:3, axis])
     columns.update(zip("RAS", np.ascontiguousarray(points.T)))
-    slicer.util.updateTableFromArray(table_node, list(columns.values()), list(columns))
+    with slicer.util.NodeModify(table_node):  # views look when all columns are there
+        slicer.util.updateTableFromArray(table_node, list(columns.values()), list(columns))
+        if p_values:
+            table_node.GetTable().InsertColumn(_text_column(P_VALUE, p_values), list(columns).index(POSITION))
     table_node.SetUseColumnTitleAsColumnHeader(True)
     table_node.SetLocked(True)  # against typing over it in a table view
 
@@ -226,7 +228,17 @@ def _positions(map_node: slicer.vtkMRMLScalarVolumeNode, points: np.ndarray, ste
     return np.array([to_world(map_node, point) for point in points]) @ direction
 
 
+def _text_column(name: str, values: Sequence[float | None]) -> vtk.vtkStringArray:
+    """Numbers as text: a column of numbers has no blank cells, and would show ``nan``."""
+    column = vtk.vtkStringArray()
+    column.SetName(name)
+    for value in values:
+        column.InsertNextValue("" if value is None else f"{value:.6g}")
+    return column
+
+
 def _column(table_node: slicer.vtkMRMLTableNode, name: str) -> np.ndarray:
-    """A column as numbers, which those of a table from a saved scene need not be."""
+    """A column as numbers, which those of a table from a saved scene need not be; NaN for a blank cell."""
     column = table_node.GetTable().GetColumnByName(name)
-    return np.array([column.GetVariantValue(row).ToDouble() for row in range(column.GetNumberOfValues())])
+    cells = [column.GetVariantValue(row) for row in range(column.GetNumberOfValues())]
+    return np.array([cell.ToDouble() if cell.ToString() else np.nan for cell in cells])

@@ -60,7 +60,7 @@ class ResultView:
         for widget in (self._ui.thresholdSlider, self._ui.opacitySlider, self._ui.renderingCheckBox):
             widget.enabled = has_map
         self._ui.segmentButton.enabled = has_map
-        self._ui.peakButton.enabled = has_map and result.peak is not None
+        self._ui.peakButton.enabled = has_map and result.peak is not None and result.peak.value > 0
         self._ui.nextSliceButton.enabled = has_map and scene.node("scoreTable") is not None
         self._ui.plotButton.enabled = result is not None and scene.node("scoreChart") is not None
         for label in (self._ui.findingLabel, self._ui.sliceLabel, self._ui.displayLabel):
