@@ -260,7 +260,6 @@ class TestDisplay:
         assert position == pytest.approx(tuple(case.peak_ras), abs=0.1)
         assert planes(scene)[2] == pytest.approx(case.peak_ras[2], abs=0.1)
 
-
     def test_a_map_of_zeros_has_no_peak(self, panel: Any, case: Any, show: Callable[..., Any]) -> None:
         show(factor=0.0, peak={**case.peak(), "value": 0.0})
         assert panel.ui.segmentButton.enabled

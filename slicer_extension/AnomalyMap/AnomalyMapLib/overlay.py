@@ -7,6 +7,7 @@ import textwrap
 import numpy as np
 import slicer
 
+from .fitting import fit_if_out_of_sight
 from .nodes import nodes_of_class
 
 __all__ = [
@@ -127,7 +128,7 @@ def show_legend(map_node: slicer.vtkMRMLScalarVolumeNode, title: str) -> None:
 def show_in_slices(
     input_node: slicer.vtkMRMLVolumeNode, map_node: slicer.vtkMRMLScalarVolumeNode, opacity: float = DEFAULT_OPACITY
 ) -> None:
-    """Lays the map over the input in all slice views of their scene.
+    """Lays the map over the input in all slice views of their scene, moved to it where they would show nothing of it.
 
     Args:
         input_node: the background.
@@ -136,16 +137,16 @@ def show_in_slices(
     """
     for composite in _composites(map_node):
         with slicer.util.NodeModify(composite):
-            composite.SetBackgroundVolumeID(input_node.GetID())
+            _set_background(composite, input_node)
             composite.SetForegroundVolumeID(map_node.GetID())
             composite.SetForegroundOpacity(opacity)
             composite.SetCompositing(slicer.vtkMRMLSliceCompositeNode.Alpha)
 
 
 def show_background(input_node: slicer.vtkMRMLVolumeNode) -> None:
-    """Shows the input in all slice views of its scene, and leaves what may lie over it."""
+    """Shows the input in all slice views of its scene, likewise, and leaves what may lie over it."""
     for composite in _composites(input_node):
-        composite.SetBackgroundVolumeID(input_node.GetID())
+        _set_background(composite, input_node)
 
 
 def hide(map_node: slicer.vtkMRMLScalarVolumeNode) -> None:
@@ -183,6 +184,15 @@ def opacity_of(map_node: slicer.vtkMRMLScalarVolumeNode) -> float | None:
         if composite.GetForegroundVolumeID() == map_node.GetID():
             return composite.GetForegroundOpacity()
     return None
+
+
+def _set_background(composite: slicer.vtkMRMLSliceCompositeNode, input_node: slicer.vtkMRMLVolumeNode) -> None:
+    if composite.GetBackgroundVolumeID() == input_node.GetID():
+        return  # and whoever looks at a place of it goes on
+    composite.SetBackgroundVolumeID(input_node.GetID())
+    slice_node = slicer.vtkMRMLSliceLogic.GetSliceNode(composite)
+    if slice_node is not None and input_node.GetImageData() is not None:
+        fit_if_out_of_sight(slice_node, input_node)
 
 
 def _composites(node: slicer.vtkMRMLNode) -> list[slicer.vtkMRMLSliceCompositeNode]:
