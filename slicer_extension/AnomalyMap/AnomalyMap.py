@@ -93,6 +93,8 @@ class AnomalyMapWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameters: AnomalyMapParameterNode | None = None
         self._gui_tag: int | None = None
         self._shown: tuple[str | None, ...] = ()
+        # Whether a result came while another module was open.
+        self._is_unseen = False
 
     def setup(self) -> None:
         """Makes the panel, when the module is opened for the first time."""
@@ -114,6 +116,9 @@ class AnomalyMapWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def enter(self) -> None:
         """Takes up what has changed while another module was open."""
+        if self._is_unseen:
+            self._is_unseen = False
+            ResultScene(self.logic.holder).show_in_views()
         self._take_up()
 
     def exit(self) -> None:
@@ -128,6 +133,7 @@ class AnomalyMapWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _on_scene_start_close(self, caller: Any, event: Any) -> None:
         self.apply.run.forget()
+        self._is_unseen = False
         self._leave()
 
     def _on_scene_changed(self, caller: Any, event: Any) -> None:
@@ -183,7 +189,12 @@ class AnomalyMapWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         return (holder.GetParameter("result"), *(node and node.GetID() for node in nodes))
 
     def _take_over(self, result: AnomalyResult, input_node: slicer.vtkMRMLVolumeNode) -> None:
-        self.logic.show(result, input_node)
+        is_entered = self.parent.isEntered
+        self.logic.show(result, input_node, take_views=is_entered)
+        if not is_entered:
+            self._is_unseen = True
+            sentence = _("Anomaly Map: the result of {volume} is there. Open the module to see it.")
+            slicer.util.showStatusMessage(sentence.format(volume=input_node.GetName()))
         if self._parameters is not None:
             self._follow_result()
 
@@ -207,15 +218,22 @@ class AnomalyMapLogic(ScriptedLoadableModuleLogic):
         """The module's parameters in the scene."""
         return AnomalyMapParameterNode(self.holder)
 
-    def show(self, result: AnomalyResult, input_node: slicer.vtkMRMLVolumeNode) -> ResultScene:
+    def show(
+        self, result: AnomalyResult, input_node: slicer.vtkMRMLVolumeNode, *, take_views: bool = True
+    ) -> ResultScene:
         """Lays a result over the volume that it was computed of.
+
+        Args:
+            result: the result.
+            input_node: the volume.
+            take_views: whether it is shown in all slice views, see :meth:`.ResultScene.lay`.
 
         Raises:
             VolumeError: if they do not belong together.
         """
         scene = ResultScene(self.holder)
         with slicer.util.NodeModify(scene.holder):  # the panel looks when all is there
-            scene.lay(result, input_node)
+            scene.lay(result, input_node, take_views=take_views)
         return scene
 
 

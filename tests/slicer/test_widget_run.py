@@ -151,18 +151,6 @@ class TestGoodRun:
         assert scenes.count_nodes(scene) == before
         assert panel.ui.thresholdSlider.value == default
 
-    def test_it_goes_on_while_another_module_is_open(
-        self, panel: Any, case: Any, child: Children, wait_until: Callable[..., None]
-    ) -> None:
-        child(GOOD)
-        panel.ui.applyButton.click()
-        panel.exit()
-        wait_until(lambda: not panel.apply.run.is_running)
-        assert case.results.node("anomalyMap") is not None
-        panel.enter()
-        assert panel.ui.scoreLabel.text == "0.25"
-        assert panel.ui.thresholdSlider.value == case.results.threshold
-
     def test_the_result_is_of_the_volume_that_was_sent(
         self, panel: Any, case: Any, scene: Any, child: Children, wait_until: Callable[..., None]
     ) -> None:
@@ -172,6 +160,85 @@ class TestGoodRun:
         wait_until(lambda: not panel.apply.run.is_running)
         assert panel.ui.statusLabel.text == "Done."
         assert panel.ui.inputVolumeSelector.currentNode() is case.input_node
+
+
+class TestWhileAnotherModuleIsOpen:
+    @pytest.fixture
+    def messages(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """What is told at the foot of Slicer's window."""
+        told: list[str] = []
+        monkeypatch.setattr(slicer.util, "showStatusMessage", told.append)
+        return told
+
+    @pytest.fixture
+    def left(self, panel: Any, child: Children) -> Any:
+        """The panel, left while a run goes on."""
+        child(GOOD)
+        panel.ui.applyButton.click()
+        panel.exit()
+        panel.parent.isEntered = False
+        return panel
+
+    def enter(self, panel: Any) -> None:
+        panel.parent.isEntered = True
+        panel.enter()
+
+    def test_it_goes_on(self, left: Any, case: Any, messages: list[str], wait_until: Callable[..., None]) -> None:
+        wait_until(lambda: not left.apply.run.is_running)
+        assert case.results.node("anomalyMap") is not None
+        assert messages == ["Anomaly Map: the result of head is there. Open the module to see it."]
+        self.enter(left)
+        assert left.ui.scoreLabel.text == "0.25"
+        assert left.ui.thresholdSlider.value == case.results.threshold
+
+    def test_the_views_and_the_choice_are_left_alone_until_it_is_entered(
+        self, left: Any, case: Any, scene: Any, messages: list[str], wait_until: Callable[..., None]
+    ) -> None:
+        other = scene.add_volume(case.voxels, case.matrix, "other")
+        composites = [view.GetSliceCompositeNode() for view in scene.views.values()]
+        for composite, volume in zip(composites, (other, other, case.input_node)):
+            composite.SetBackgroundVolumeID(volume.GetID())
+        left.logic.getParameterNode().inputVolume = other
+        wait_until(lambda: not left.apply.run.is_running)
+        map_node = case.results.node("anomalyMap")
+        shown = [(composite.GetBackgroundVolumeID(), composite.GetForegroundVolumeID()) for composite in composites]
+        over_its_volume = (case.input_node.GetID(), map_node.GetID())
+        assert shown == [(other.GetID(), None), (other.GetID(), None), over_its_volume]
+        assert case.results.node("inputVolume") is other
+        self.enter(left)
+        for composite in composites:
+            assert (composite.GetBackgroundVolumeID(), composite.GetForegroundVolumeID()) == over_its_volume
+        legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(map_node)
+        assert legend.GetMTime() > composites[0].GetMTime()  # or the views would not draw it
+        assert case.results.node("inputVolume") is other
+
+    def test_it_is_shown_once(
+        self, left: Any, case: Any, scene: Any, messages: list[str], wait_until: Callable[..., None]
+    ) -> None:
+        wait_until(lambda: not left.apply.run.is_running)
+        self.enter(left)
+        left.exit()
+        composite = scene.views["Red"].GetSliceCompositeNode()
+        composite.SetForegroundVolumeID(None)
+        left.enter()
+        assert composite.GetForegroundVolumeID() is None
+
+    def test_a_classifier_without_a_map(self, left: Any, case: Any, scene: Any, messages: list[str]) -> None:
+        left.apply.run.forget()
+        result = case.result(classes=[{"name": "normal", "probability": 1.0}], peak=None, slice_axis=None)
+        left.apply.run._on_result(result, case.input_node)
+        composite = scene.views["Red"].GetSliceCompositeNode()
+        assert composite.GetBackgroundVolumeID() is None
+        self.enter(left)
+        assert composite.GetBackgroundVolumeID() == case.input_node.GetID()
+
+    def test_what_became_of_the_volume_does_not_matter(
+        self, left: Any, case: Any, scene: Any, messages: list[str], wait_until: Callable[..., None]
+    ) -> None:
+        wait_until(lambda: not left.apply.run.is_running)
+        scene.mrml.RemoveNode(case.input_node)
+        self.enter(left)
+        assert left.ui.resultLabel.text.startswith("Of a volume that is no longer in the scene")
 
 
 class TestCancel:
@@ -298,7 +365,7 @@ def test_what_nobody_foresaw_at_the_end(
     told: list[BaseException] = []
     monkeypatch.setattr(sys, "excepthook", lambda kind, error, traceback: told.append(error))
 
-    def fail(result: Any, input_node: Any) -> None:
+    def fail(result: Any, input_node: Any, **options: Any) -> None:
         raise AttributeError("odd")
 
     monkeypatch.setattr(panel.logic, "show", fail)

@@ -21,6 +21,7 @@ __all__ = [
     "lay_map",
     "lay_scores",
     "name_of",
+    "show_map",
 ]
 
 # Attribute of a map, which tells what its numbers are.
@@ -55,6 +56,8 @@ def lay_map(
     result: AnomalyResult,
     new_map: slicer.vtkMRMLScalarVolumeNode,
     input_node: slicer.vtkMRMLVolumeNode,
+    *,
+    take_views: bool,
 ) -> None:
     """Lays the map over its input, in the place of an earlier one.
 
@@ -63,6 +66,7 @@ def lay_map(
         result: the result.
         new_map: its map, in no scene.
         input_node: what it was computed of.
+        take_views: see :func:`show_map`.
     """
     map_node = nodes.made("anomalyMap", "vtkMRMLScalarVolumeNode")
     with slicer.util.NodeModify(map_node):
@@ -76,7 +80,20 @@ def lay_map(
     color_node.SetName("Anomaly map colors")
     overlay.fill_color_table(color_node)
     overlay.show_display(map_node, color_node, _first_threshold(result, map_node))
-    overlay.show_in_slices(input_node, map_node)
+    show_map(map_node, input_node, take_views=take_views)
+
+
+def show_map(
+    map_node: slicer.vtkMRMLScalarVolumeNode, input_node: slicer.vtkMRMLVolumeNode, *, take_views: bool
+) -> None:
+    """Shows the map over its input in the slice views, with the scale of its colours.
+
+    Args:
+        map_node: the map.
+        input_node: what it was computed of.
+        take_views: in all slice views; otherwise only in those that show the input already.
+    """
+    overlay.show_in_slices(input_node, map_node, take_views=take_views)
     overlay.show_legend(map_node, name_of(map_node))
 
 

@@ -126,16 +126,23 @@ def show_legend(map_node: slicer.vtkMRMLScalarVolumeNode, title: str) -> None:
 
 
 def show_in_slices(
-    input_node: slicer.vtkMRMLVolumeNode, map_node: slicer.vtkMRMLScalarVolumeNode, opacity: float = DEFAULT_OPACITY
+    input_node: slicer.vtkMRMLVolumeNode,
+    map_node: slicer.vtkMRMLScalarVolumeNode,
+    opacity: float = DEFAULT_OPACITY,
+    *,
+    take_views: bool = True,
 ) -> None:
-    """Lays the map over the input in all slice views of their scene, moved to it where they would show nothing of it.
+    """Lays the map over the input in the slice views of their scene, moved to it where they would show nothing of it.
 
     Args:
         input_node: the background.
         map_node: the foreground.
         opacity: of the foreground, from 0 to 1.
+        take_views: all of them; otherwise only those whose background the input is already.
     """
     for composite in _composites(map_node):
+        if not take_views and composite.GetBackgroundVolumeID() != input_node.GetID():
+            continue
         with slicer.util.NodeModify(composite):
             _set_background(composite, input_node)
             composite.SetForegroundVolumeID(map_node.GetID())

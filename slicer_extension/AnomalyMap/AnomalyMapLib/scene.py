@@ -71,7 +71,7 @@ class ResultScene:
         """What the result is of; None before the first run, and if it was deleted since."""
         return self.holder.GetNodeReference(_RESULT_OF)
 
-    def lay(self, result: AnomalyResult, input_node: slicer.vtkMRMLVolumeNode) -> None:
+    def lay(self, result: AnomalyResult, input_node: slicer.vtkMRMLVolumeNode, *, take_views: bool = True) -> None:
         """Shows a result, in the place of the one that is shown.
 
         Of the same volume, map, display, table and plot are written over; marker and findings of the earlier result are
@@ -81,6 +81,8 @@ class ResultScene:
         Args:
             result: what is shown, with the files of its maps.
             input_node: what it was computed of.
+            take_views: whether it is shown in all slice views, and its volume chosen as the input. Otherwise it waits
+                for :meth:`show_in_views`: only views that show the volume already show the map over it.
 
         Raises:
             VolumeError: if the map cannot be read, or does not fit the input or the result; the earlier result stays
@@ -97,18 +99,30 @@ class ResultScene:
             self._let_go()
         self._nodes.remove("peakMarker")
         self._remove_findings()
-        self._nodes.hold("inputVolume", input_node)
+        if take_views or self.node("inputVolume") is None:
+            self._nodes.hold("inputVolume", input_node)
         self.holder.SetNodeReferenceID(_RESULT_OF, input_node.GetID())
         self.holder.SetParameter(_RESULT, result_to_json(result))
         self.holder.SetParameter(_FINDING, "")
         if new_map is None:
             self._remove_nodes()
-            overlay.show_background(input_node)
+            if take_views:
+                overlay.show_background(input_node)
             return
-        laying.lay_map(self._nodes, result, new_map, input_node)
+        laying.lay_map(self._nodes, result, new_map, input_node, take_views=take_views)
         laying.lay_scores(self._nodes, result)
         laying.lay_findings(self._nodes, result, new_findings, input_node)
         self._update_rendering()
+
+    def show_in_views(self) -> None:
+        """Shows the result's volume in all slice views, and the map over it, if they are still there."""
+        map_node, volume = self.node("anomalyMap"), self.volume
+        if volume is None:
+            return
+        if map_node is None:
+            overlay.show_background(volume)
+        else:
+            laying.show_map(map_node, volume, take_views=True)
 
     def describe(self) -> Description:
         """The result in words, its places as the slice views tell them: with the map's parent transform.
