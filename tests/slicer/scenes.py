@@ -193,6 +193,14 @@ def translation(*mm: float) -> np.ndarray:
     return matrix
 
 
+def about_x(degrees: float) -> np.ndarray:
+    """The matrix of a rotation about the axis from left to right."""
+    angle = math.radians(degrees)
+    matrix = np.eye(4)
+    matrix[1:3, 1:3] = [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
+    return matrix
+
+
 def write_map(path: Path, voxels: np.ndarray, matrix: np.ndarray) -> Path:
     """A file as the child writes it: NRRD, in the voxel order of the input."""
     node = slicer.vtkMRMLScalarVolumeNode()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scenes
 import slicer
+import vtk
 from AnomalyMapLib.volumes import (
     VolumeError,
     from_world,
@@ -17,6 +18,7 @@ from AnomalyMapLib.volumes import (
     read_map,
     read_volume,
     to_world,
+    turning_transform,
     write_volume,
 )
 
@@ -195,3 +197,48 @@ def test_a_point_in_the_world(scene: Any) -> None:
     place = scenes.rotation() @ [1, 2, 3] + [10, 20, -5]
     np.testing.assert_allclose(to_world(node, np.array([1.0, 2.0, 3.0])), place, atol=1e-9)
     np.testing.assert_allclose(from_world(node, place), [1, 2, 3], atol=1e-9)
+
+
+class TestTurningTransform:
+    # Of a registration: a shift, a small rotation, some scale and shear.
+    REGISTRATION = scenes.translation(40, -30, 20) @ scenes.about_x(8) @ np.diag([1.1, 0.9, 1.0, 1.0])
+    SHEAR = np.array([[1, 0.1, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], float)
+    TURNS = {
+        "rotation": scenes.about_x(12),
+        "half a turn": scenes.about_x(180),
+        "scaled": scenes.about_x(12) @ np.diag([2.0, 0.5, 1.0, 1.0]),
+        "mirror": np.diag([-1.0, 1.0, 1.0, 1.0]),
+        "through a point": np.diag([-1.0, -1.0, -1.0, 1.0]),
+        "axes swapped": np.eye(4)[[1, 0, 2, 3]],
+        "axes permuted": np.eye(4)[[1, 2, 0, 3]],
+    }
+
+    def test_none(self, scene: Any) -> None:
+        assert (
+            turning_transform(scene.add_volume(scenes.phantom()[0], scenes.GEOMETRIES["oblique left-handed"])) is None
+        )
+
+    @pytest.mark.parametrize("matrix", [np.eye(4), REGISTRATION, SHEAR])
+    def test_what_a_network_does_not_feel(self, scene: Any, matrix: np.ndarray) -> None:
+        volume = scene.add_volume(scenes.phantom()[0], np.eye(4))
+        scene.move(volume, matrix)
+        assert turning_transform(volume) is None
+
+    @pytest.mark.parametrize("matrix", TURNS.values(), ids=TURNS)
+    def test_what_it_should_see(self, scene: Any, matrix: np.ndarray) -> None:
+        volume = scene.add_volume(scenes.phantom()[0], np.eye(4))
+        transform_node = scene.move(volume, matrix)
+        assert turning_transform(volume) is transform_node
+
+    def test_through_a_parent(self, scene: Any) -> None:
+        volume = scene.add_volume(scenes.phantom()[0], np.eye(4))
+        transform_node = scene.move(volume, scenes.translation(1, 2, 3))
+        scene.move(transform_node, scenes.about_x(90))
+        assert turning_transform(volume) is transform_node
+
+    def test_not_linear(self, scene: Any) -> None:
+        volume = scene.add_volume(scenes.phantom()[0], np.eye(4))
+        transform_node = scene.mrml.AddNewNodeByClass("vtkMRMLTransformNode")
+        transform_node.SetAndObserveTransformToParent(vtk.vtkThinPlateSplineTransform())
+        volume.SetAndObserveTransformNodeID(transform_node.GetID())
+        assert turning_transform(volume) is transform_node

@@ -98,6 +98,40 @@ class TestOutOfDistribution:
         assert panel.ui.noticeLabel.isHidden()
 
 
+class TestTurnedVolume:
+    WORDS = (
+        "This volume is turned or bent by the transform Turn, which the bundle does not see. Harden the transform "
+        "(module Transforms), then press Apply."
+    )
+
+    def test_is_told_with_the_result(self, panel: Any, case: Any, scene: Any, show: Callable[..., Any]) -> None:
+        scene.move(case.input_node, scenes.about_x(90), "Turn")
+        show()
+        assert panel.ui.noticeLabel.text == self.WORDS
+        show(is_ood=True, ood_reasons=["Odd."])
+        first, second = panel.ui.noticeLabel.text.split("\n")
+        assert first.startswith("Do not rely on this result: ")
+        assert second == self.WORDS
+
+    def test_is_told_before_apply(self, panel: Any, case: Any, scene: Any) -> None:
+        panel.exit()  # to the module Transforms
+        scene.move(case.input_node, scenes.about_x(90), "Turn")
+        panel.enter()
+        assert panel.ui.statusLabel.text == self.WORDS
+        assert panel.ui.applyButton.enabled
+        panel.exit()
+        case.input_node.HardenTransform()
+        panel.enter()
+        assert panel.ui.statusLabel.isHidden()
+
+    def test_of_one_that_is_only_shifted_nothing_is_said(
+        self, panel: Any, case: Any, scene: Any, show: Callable[..., Any]
+    ) -> None:
+        scene.move(case.input_node, scenes.translation(10, 20, 30))
+        show()
+        assert panel.ui.noticeLabel.isHidden()
+
+
 class TestFindings:
     def test_next_goes_to_each_in_turn(self, panel: Any, case: Any, scene: Any) -> None:
         case.lay_deviation()

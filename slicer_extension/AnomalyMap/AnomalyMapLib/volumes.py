@@ -17,12 +17,15 @@ __all__ = [
     "read_map",
     "read_volume",
     "to_world",
+    "turning_transform",
     "voxel_ml",
     "write_volume",
 ]
 
 # Of the smallest voxel. Matrices pass through files as single precision (NIfTI) or as decimal text.
 _LARGEST_SHIFT = 0.01
+# Degrees that a parent transform may turn a volume by: more than a registration does, less than what a network feels.
+_LARGEST_TURN = 10.0
 
 
 class VolumeError(ValueError):
@@ -158,6 +161,26 @@ def to_world(node: slicer.vtkMRMLTransformableNode, point: np.ndarray) -> np.nda
 def from_world(node: slicer.vtkMRMLTransformableNode, point: np.ndarray) -> np.ndarray:
     """Which of a node's points its parent transform takes to a place, both in mm (R, A, S)."""
     return _transformed(point, None, node.GetParentTransformNode())
+
+
+def turning_transform(volume: slicer.vtkMRMLVolumeNode) -> slicer.vtkMRMLTransformNode | None:
+    """A volume's parent transform, if a network should see it: if it turns or mirrors the volume, or is not linear.
+
+    The file that the network reads has the directions of the volume's own axes only. None where there is no such
+    transform; one that shifts, or turns by a few degrees, is none.
+    """
+    transform_node = volume.GetParentTransformNode()
+    if transform_node is None:
+        return None
+    if not transform_node.IsTransformToWorldLinear():
+        return transform_node
+    matrix = vtk.vtkMatrix4x4()
+    transform_node.GetMatrixTransformToWorld(matrix)
+    left, _, right = np.linalg.svd(slicer.util.arrayFromVTKMatrix(matrix)[:3, :3])
+    rotation = left @ right  # what is left without scale and shear
+    # Of one that mirrors, the trace is 1 at most, and the angle by which it turns comes out as 90 degrees or more.
+    angle = np.degrees(np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1)))
+    return transform_node if angle > _LARGEST_TURN else None
 
 
 def _transformed(

@@ -16,6 +16,7 @@ from .environment import PythonError
 from .results import AnomalyResult
 from .sample_data import SAMPLE
 from .widget_choices import BundleChoice, DeviceChoice, PythonChoice
+from .widget_notice import turn_notice
 from .widget_packages import child_python
 from .widget_run import Run
 
@@ -111,8 +112,8 @@ class ApplySection:
 
     def _show_apply(self) -> None:
         button, running, problem = self._ui.applyButton, self.run.is_running, self._problem()
-        # That there is no volume is told at once: what is wrong with a bundle, the panel tells beside it.
-        status = self.run.status or (self._no_volume() if self._parameters is not None else "")
+        # What is wrong with the volume is told at once: what is wrong with a bundle, the panel tells beside it.
+        status = self.run.status or self._volume_notice()
         self._ui.statusLabel.text = status
         self._ui.statusLabel.visible = bool(status)
         button.text = _("Cancel") if running else _("Apply")
@@ -123,6 +124,11 @@ class ApplySection:
     def _problem(self) -> str:
         """Why nothing can be applied; empty if something can."""
         return self._no_volume() or self.bundles.problem
+
+    def _volume_notice(self) -> str:
+        if self._parameters is None:
+            return ""
+        return self._no_volume() or turn_notice(self._parameters.inputVolume)
 
     def _no_volume(self) -> str:
         if self._parameters is not None and self._parameters.inputVolume is not None:

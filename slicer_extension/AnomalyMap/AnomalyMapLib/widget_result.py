@@ -13,6 +13,7 @@ from .results import AnomalyResult, ResultError
 from .scene import ResultScene
 from .volumes import VolumeError
 from .widget_display import map_of
+from .widget_notice import turn_notice
 
 __all__ = ["ResultView"]
 
@@ -70,7 +71,8 @@ class ResultView:
         ui, notice, text = self._ui, "", instead
         if result is not None:
             said = self._scene.describe()
-            notice, text = said.notice, "\n".join(filter(None, [_origin(result, self._scene), said.text]))
+            notice = "\n".join(filter(None, [said.notice, turn_notice(self._scene.volume)]))
+            text = "\n".join(filter(None, [_origin(result, self._scene), said.text]))
         _tell(ui.noticeLabel, notice)
         ui.resultLabel.text = text
         has_score = result is not None and result.anomaly_score is not None
