@@ -133,6 +133,7 @@ class AnomalyMapWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _on_scene_start_close(self, caller: Any, event: Any) -> None:
         self.apply.run.forget()
+        self.result.notice.forget()
         self._is_unseen = False
         self._leave()
 
@@ -165,6 +166,7 @@ class AnomalyMapWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameters.disconnectGui(self._gui_tag)
         self.removeObserver(self._parameters.parameterNode, vtk.vtkCommand.ModifiedEvent, self._update)
         self.display.detach()
+        self.result.notice.leave()
         self._parameters = self._gui_tag = None
         self.apply.show(None)
 
@@ -190,7 +192,8 @@ class AnomalyMapWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _take_over(self, result: AnomalyResult, input_node: slicer.vtkMRMLVolumeNode) -> None:
         is_entered = self.parent.isEntered
-        self.logic.show(result, input_node, take_views=is_entered)
+        scene = self.logic.show(result, input_node, take_views=is_entered)
+        self.result.notice.remember(scene.result, self.apply.run.voxels_time)
         if not is_entered:
             self._is_unseen = True
             sentence = _("Anomaly Map: the result of {volume} is there. Open the module to see it.")

@@ -132,6 +132,52 @@ class TestTurnedVolume:
         assert panel.ui.noticeLabel.isHidden()
 
 
+class TestMovedVolume:
+    WORDS = "The volume was moved since; the map no longer lies where it belongs. Move the map too, or run it again."
+
+    def test_under_a_transform_and_back(self, shown: Any, case: Any, scene: Any) -> None:
+        scene.move(case.input_node, scenes.translation(50, 0, 0))
+        assert shown.ui.noticeLabel.text == self.WORDS
+        assert not shown.ui.noticeLabel.isHidden()
+        case.input_node.SetAndObserveTransformNodeID(None)
+        assert shown.ui.noticeLabel.isHidden()
+
+    def test_with_its_map(self, shown: Any, case: Any, scene: Any) -> None:
+        transform_node = scene.move(case.input_node, scenes.translation(50, 0, 0))
+        case.results.node("anomalyMap").SetAndObserveTransformNodeID(transform_node.GetID())
+        assert shown.ui.noticeLabel.isHidden()
+        transform_node.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(scenes.translation(0, 9, 0)))
+        assert shown.ui.noticeLabel.isHidden()
+
+    def test_hardened(self, panel: Any, case: Any, scene: Any, show: Callable[..., Any]) -> None:
+        scene.move(case.input_node, scenes.translation(50, 0, 0))
+        show()
+        case.input_node.HardenTransform()
+        assert panel.ui.noticeLabel.text == self.WORDS
+
+    def test_by_its_header(self, shown: Any, case: Any) -> None:
+        case.input_node.SetOrigin(1, 2, 3)
+        assert shown.ui.noticeLabel.text == self.WORDS
+
+    def test_a_result_of_its_own_warns_too(self, panel: Any, case: Any, show: Callable[..., Any]) -> None:
+        show(is_ood=True, ood_reasons=["Odd."])
+        case.input_node.SetOrigin(1, 2, 3)
+        first, second = panel.ui.noticeLabel.text.split("\n")
+        assert first.startswith("Do not rely on this result: ")
+        assert second == self.WORDS
+
+    def test_while_another_module_is_open(self, shown: Any, case: Any, scene: Any) -> None:
+        shown.exit()
+        case.input_node.SetOrigin(1, 2, 3)
+        assert shown.ui.noticeLabel.isHidden()  # nothing is followed
+        shown.enter()
+        assert shown.ui.noticeLabel.text == self.WORDS
+
+    def test_without_voxels(self, shown: Any, case: Any) -> None:
+        case.input_node.SetAndObserveImageData(None)
+        assert shown.ui.noticeLabel.isHidden()
+
+
 class TestFindings:
     def test_next_goes_to_each_in_turn(self, panel: Any, case: Any, scene: Any) -> None:
         case.lay_deviation()

@@ -162,6 +162,66 @@ class TestGoodRun:
         assert panel.ui.inputVolumeSelector.currentNode() is case.input_node
 
 
+class TestChangedVoxels:
+    WORDS = "The voxels of this volume were changed since Apply was pressed; the result is of what they were."
+
+    def test_during_the_run(
+        self, panel: Any, case: Any, child: Children, apply: Callable[[], None], wait_until: Callable[..., None]
+    ) -> None:
+        child(GOOD)
+        panel.ui.applyButton.click()
+        slicer.util.updateVolumeFromArray(case.input_node, case.voxels)
+        wait_until(lambda: not panel.apply.run.is_running)
+        assert panel.ui.statusLabel.text == "Done."
+        assert panel.ui.noticeLabel.text == self.WORDS
+        apply()
+        assert panel.ui.noticeLabel.isHidden()
+
+    def test_in_place_after_the_run(self, panel: Any, case: Any, child: Children, apply: Callable[[], None]) -> None:
+        child(GOOD)
+        apply()
+        assert panel.ui.noticeLabel.isHidden()
+        slicer.util.arrayFromVolume(case.input_node)[0] = 0
+        slicer.util.arrayFromVolumeModified(case.input_node)
+        assert panel.ui.noticeLabel.text == self.WORDS
+        panel.exit()
+        panel.enter()
+        assert panel.ui.noticeLabel.text == self.WORDS
+
+    def test_an_earlier_result_is_still_of_what_it_was(
+        self, panel: Any, case: Any, child: Children, apply: Callable[[], None]
+    ) -> None:
+        child(GOOD)
+        apply()
+        slicer.util.updateVolumeFromArray(case.input_node, case.voxels)
+        child("sys.exit(1)")
+        apply()
+        assert panel.ui.noticeLabel.text == self.WORDS
+
+    def test_looking_and_saving_change_nothing(
+        self, panel: Any, scene: Any, child: Children, apply: Callable[[], None], tmp_path: Path
+    ) -> None:
+        child(GOOD)
+        apply()
+        scene.fit()
+        assert scene.pixels("Red").any()
+        scene.save(tmp_path / "a.mrb")
+        assert panel.ui.noticeLabel.isHidden()
+
+    def test_of_a_saved_scene_nothing_is_known(
+        self, panel: Any, scene: Any, child: Children, apply: Callable[[], None]
+    ) -> None:
+        child(GOOD)
+        apply()
+        text = scene.holder.GetParameter("result")
+        scene.mrml.Clear(False)
+        volume = scene.add_volume(scenes.phantom()[0], scenes.GEOMETRIES["right-handed"], "head")
+        panel.logic.holder.SetNodeReferenceID("resultOf", volume.GetID())
+        panel.logic.holder.SetParameter("result", text)
+        assert panel.ui.scoreLabel.text == "0.25"
+        assert panel.ui.noticeLabel.isHidden()
+
+
 class TestWhileAnotherModuleIsOpen:
     @pytest.fixture
     def messages(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:

@@ -19,6 +19,7 @@ __all__ = [
     "to_world",
     "turning_transform",
     "voxel_ml",
+    "voxels_time",
     "write_volume",
 ]
 
@@ -151,6 +152,12 @@ def voxel_ml(node: slicer.vtkMRMLVolumeNode) -> float | None:
     if image is not None and 1 in image.GetDimensions():
         return None
     return abs(float(np.linalg.det(ijk_to_ras(node)[:3, :3]))) / 1000
+
+
+def voxels_time(volume: slicer.vtkMRMLVolumeNode) -> int | None:
+    """When a volume's voxels were last changed or replaced, as VTK counts time; None without voxels."""
+    image = volume.GetImageData()
+    return None if image is None else image.GetMTime()
 
 
 def to_world(node: slicer.vtkMRMLTransformableNode, point: np.ndarray) -> np.ndarray:

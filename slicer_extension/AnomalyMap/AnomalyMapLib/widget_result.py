@@ -13,7 +13,7 @@ from .results import AnomalyResult, ResultError
 from .scene import ResultScene
 from .volumes import VolumeError
 from .widget_display import map_of
-from .widget_notice import turn_notice
+from .widget_notice import ResultNotice
 
 __all__ = ["ResultView"]
 
@@ -30,11 +30,15 @@ class ResultView:
 
     Args:
         ui: the widgets of the panel, by their names.
+
+    Attributes:
+        notice: why the result should not be believed.
     """
 
     def __init__(self, ui: Any) -> None:
         self._ui = ui
         self._scene: ResultScene | None = None
+        self.notice = ResultNotice(ui.noticeLabel)
         ui.noticeLabel.setStyleSheet(_NOTICE_STYLE)
         ui.nextFindingButton.clicked.connect(self._next_finding)
         ui.nextSliceButton.clicked.connect(self._next_slice)
@@ -71,9 +75,8 @@ class ResultView:
         ui, notice, text = self._ui, "", instead
         if result is not None:
             said = self._scene.describe()
-            notice = "\n".join(filter(None, [said.notice, turn_notice(self._scene.volume)]))
-            text = "\n".join(filter(None, [_origin(result, self._scene), said.text]))
-        _tell(ui.noticeLabel, notice)
+            notice, text = said.notice, "\n".join(filter(None, [_origin(result, self._scene), said.text]))
+        self.notice.follow(self._scene, result, notice)
         ui.resultLabel.text = text
         has_score = result is not None and result.anomaly_score is not None
         for widget in (ui.scoreTitleLabel, ui.scoreLabel, ui.pValueTitleLabel, ui.pValueLabel):

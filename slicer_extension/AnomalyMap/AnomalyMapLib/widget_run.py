@@ -13,7 +13,7 @@ from .environment import ChildPython
 from .gpus import count_by_bus
 from .process import PredictProcess, ProcessError, State
 from .results import AnomalyResult, ResultError
-from .volumes import VolumeError, write_volume
+from .volumes import VolumeError, voxels_time, write_volume
 
 __all__ = ["Run"]
 
@@ -27,6 +27,9 @@ class Run:
         on_news: called whenever there is something new to show.
         on_result: takes over the result of a volume while its files are there; what it raises as `VolumeError` or
             `ResultError` is told as the run's failure.
+
+    Attributes:
+        voxels_time: of the voxels that were sent last, see :func:`.voxels_time`.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class Run:
         self._process: PredictProcess | None = None
         self._input_node: slicer.vtkMRMLVolumeNode | None = None
         self._problem = ""
+        self.voxels_time: int | None = None
         self._timer = qt.QTimer()
         self._timer.setInterval(_POLL_MS)
         self._timer.timeout.connect(self._poll)
@@ -81,6 +85,7 @@ class Run:
         """
         self.close()
         self._problem, self._process, self._input_node = "", None, input_node
+        self.voxels_time = voxels_time(input_node)
         try:
             self._process = PredictProcess()
             write_volume(input_node, self._process.input_path)
