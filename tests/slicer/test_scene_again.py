@@ -87,6 +87,24 @@ class TestAgain:
         assert second["inputVolume"] is case.input_node is case.results.volume
         assert second["segmentation"].GetNodeReference("referenceImageGeometryRef") is case.input_node
 
+    def test_of_another_volume_of_the_same_name(self, case: Case) -> None:
+        named = ("anomalyMap", "segmentation", "scoreTable", "scoreChart", "findingTable", "peakMarker", "colorTable")
+        names = []
+        for _ in range(2):
+            case.lay_all()
+            names.append([case.results.node(role).GetName() for role in named])
+            case.lay_all()
+            assert [case.results.node(role).GetName() for role in named] == names[-1]  # another run changes no name
+            case.input_node = case.scene.add_volume(scenes.phantom()[0], case.matrix, "head")
+        assert names[0][0] == "head anomaly map"
+        assert not set(names[0]) & set(names[1])
+
+    def test_a_name_can_be_used_again(self, case: Case) -> None:
+        for _ in range(3):
+            case.lay()
+            assert case.results.node("anomalyMap").GetName() == "head anomaly map"
+            case.scene.mrml.RemoveNode(case.results.node("anomalyMap"))
+
     def test_of_another_volume_nothing_of_the_first_is_seen(self, case: Case) -> None:
         case.lay_all()
         first = {role: case.results.node(role) for role in ROLES}

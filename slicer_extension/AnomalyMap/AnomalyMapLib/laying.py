@@ -8,7 +8,7 @@ import slicer
 
 from . import overlay, segment, slice_scores
 from .finding_table import fill_finding_table
-from .nodes import HeldNodes
+from .nodes import HeldNodes, give_name
 from .results import AnomalyResult
 from .volumes import VolumeError, lay_under
 
@@ -71,13 +71,13 @@ def lay_map(
     map_node = nodes.made("anomalyMap", "vtkMRMLScalarVolumeNode")
     with slicer.util.NodeModify(map_node):
         kind = "deviation" if result.deviation_map else "weight" if result.classes else "anomaly"
-        map_node.SetName(f"{input_node.GetName()} {kind} map")
+        give_name(map_node, f"{input_node.GetName()} {kind} map")
         map_node.SetAttribute(_KIND, kind)
         map_node.SetAndObserveImageData(new_map.GetImageData())
         map_node.CopyOrientation(new_map)
         lay_under(map_node, input_node)
     color_node = nodes.made("colorTable", "vtkMRMLColorTableNode")
-    color_node.SetName("Anomaly map colors")
+    give_name(color_node, "Anomaly map colors")
     overlay.fill_color_table(color_node)
     overlay.show_display(map_node, color_node, _first_threshold(result, map_node))
     show_map(map_node, input_node, take_views=take_views)
@@ -110,12 +110,12 @@ def lay_scores(nodes: HeldNodes, result: AnomalyResult) -> None:
         return
     map_node = nodes.get("anomalyMap")
     table_node = nodes.made("scoreTable", "vtkMRMLTableNode")
-    table_node.SetName(f"{map_node.GetName()} scores of slices")
+    give_name(table_node, f"{map_node.GetName()} scores of slices")
     slice_scores.fill_table(table_node, map_node, result.slice_axis, result.slice_scores, result.slice_p_values)
     series_node = nodes.made("scoreSeries", "vtkMRMLPlotSeriesNode")
     series_node.SetName("Score")
     chart_node = nodes.made("scoreChart", "vtkMRMLPlotChartNode")
-    chart_node.SetName(f"{map_node.GetName()} scores of slices plot")
+    give_name(chart_node, f"{map_node.GetName()} scores of slices plot")
     slice_scores.fill_chart(chart_node, series_node, table_node)
 
 
@@ -138,11 +138,11 @@ def lay_findings(
         return
     map_node = nodes.get("anomalyMap")
     table_node = nodes.made("findingTable", "vtkMRMLTableNode")
-    table_node.SetName(f"{map_node.GetName()} findings")
+    give_name(table_node, f"{map_node.GetName()} findings")
     fill_finding_table(table_node, map_node, result.findings)
     if labels_node is not None:
         segmentation_node = nodes.made("segmentation", "vtkMRMLSegmentationNode")
-        segmentation_node.SetName(f"{map_node.GetName()} segmentation")
+        give_name(segmentation_node, f"{map_node.GetName()} segmentation")
         lay_under(labels_node, input_node)
         segment.make_findings(segmentation_node, labels_node, input_node, result.findings)
 

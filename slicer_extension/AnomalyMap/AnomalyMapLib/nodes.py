@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import re
+
 import slicer
 
-__all__ = ["HeldNodes", "nodes_of_class"]
+__all__ = ["HeldNodes", "give_name", "nodes_of_class"]
 
 
 def nodes_of_class(scene: slicer.vtkMRMLScene, name: str) -> list[slicer.vtkMRMLNode]:
     """All nodes of a class, and of those that are derived from it, in the order of the scene."""
     # Not slicer.util.getNodesByClass, which looks through the application's scene whichever it is given.
     return [scene.GetNthNodeByClass(index, name) for index in range(scene.GetNumberOfNodesByClass(name))]
+
+
+def give_name(node: slicer.vtkMRMLNode, name: str) -> None:
+    """Names a node of a scene, with a number behind the name where another node has it; one that it has already stays.
+
+    People tell nodes by their names, and Slicer saves them to files of those names.
+    """
+    if re.fullmatch(re.escape(name) + r"(_\d+)?", node.GetName() or ""):
+        return
+    scene = node.GetScene()
+    # Not GenerateUniqueName at once, which remembers what it was asked, and not what was removed since.
+    node.SetName(name if scene.GetFirstNodeByName(name) is None else scene.GenerateUniqueName(name))
 
 
 class HeldNodes:

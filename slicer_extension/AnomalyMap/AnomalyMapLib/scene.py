@@ -9,7 +9,7 @@ import slicer
 
 from . import laying, overlay, peak, rendering, segment, slice_scores
 from .description import Description, describe, describe_finding
-from .nodes import HeldNodes
+from .nodes import HeldNodes, give_name
 from .places import in_world, with_places
 from .results import AnomalyResult, Finding, result_from_dict, result_to_json
 from .volumes import VolumeError, read_map, voxel_ml
@@ -219,7 +219,7 @@ class ResultScene:
             if existing is None:
                 self._nodes.remove("segmentation")
             raise
-        segmentation_node.SetName(f"{map_node.GetName()} segmentation")
+        give_name(segmentation_node, f"{map_node.GetName()} segmentation")
         return num_voxels
 
     def mark_peak(self) -> None:
@@ -284,7 +284,7 @@ class ResultScene:
         """Puts the marker on a place, mm (R, A, S) without the map's parent transform, and moves the views there."""
         map_node = self._map()
         marker_node = self._nodes.made("peakMarker", "vtkMRMLMarkupsFiducialNode")
-        marker_node.SetName(f"{map_node.GetName()} marker")
+        give_name(marker_node, f"{map_node.GetName()} marker")
         peak.mark(marker_node, map_node, ras, label)
         slice_scores.jump(self.holder.GetScene(), peak.world_position(marker_node))
 
@@ -305,7 +305,7 @@ class ResultScene:
             return
         map_node = self._map()
         property_node = self._nodes.made("volumeProperty", "vtkMRMLVolumePropertyNode")
-        property_node.SetName(f"{map_node.GetName()} rendering")
+        give_name(property_node, f"{map_node.GetName()} rendering")
         rendering.fill_preset(property_node, map_node, overlay.threshold_of(map_node))
         rendering.attach(display_node, map_node, property_node)
 
