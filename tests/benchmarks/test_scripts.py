@@ -13,6 +13,7 @@ from typing import Any
 import ceilings
 import freed_memory
 import inference
+import interval_coverage
 import precision
 import pytest
 import result_files
@@ -123,6 +124,15 @@ def test_freed_memory(tmp_path: Path) -> None:
     rows = written(tmp_path / "freed_memory_cpu.json")["rows"]
     assert len({row["what"] for row in rows}) == len(rows) == 5
     assert all(is_spread(row[key]) for row in rows for key in ("given_back", "kept", "ratio"))
+
+
+def test_interval_coverage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interval_coverage, "SETTINGS", [(40, 40, 0.8), (4, 4, 0.97)])
+    interval_coverage.main(["--repeats", "60", "--resamples", "100", "--output", str(tmp_path)])
+    many, few = json.loads((tmp_path / "interval_coverage_cpu.json").read_text(encoding="utf-8"))["rows"]
+    # Of 60 test sets, 95% are 57; by chance alone 51 or fewer come about once in a hundred times.
+    assert many["coverage"] >= 51 / 60
+    assert few["coverage"] < 0.7  # most of such small sets are told apart without exception
 
 
 def test_shared_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
