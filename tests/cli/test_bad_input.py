@@ -364,7 +364,7 @@ class TestFullDisk:
         output.rmdir()
 
     def test_evaluate(self, evaluate: Callable, phantom: Path, limited_file_size: Callable, output: Path) -> None:
-        with limited_file_size(1000):
+        with limited_file_size(4000):
             outcome = evaluate(phantom)
         assert outcome.sentence == f"{output / 'report.html'}: {self.TOO_LARGE}"
         assert list(output.iterdir()) == []
