@@ -83,7 +83,7 @@ class CalibrationWriter:
                 f"{len(self.trained_on)} of the healthy images look the same as images that the bundle was trained on, "
                 f"and are left out: {such_as(self.trained_on)}."
             )
-        if not self.pictures.scores and not self.volumes.scores and not self.failed:
+        if self.trained_on and not (self.pictures.scores or self.volumes.scores or self.failed):
             raise UserError(
                 f"{self.bundle_root}: the bundle was trained on all healthy images; calibrate it with others."
             )
