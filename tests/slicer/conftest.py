@@ -146,3 +146,26 @@ def wait_until() -> Callable[..., None]:
             time.sleep(0.005)
 
     return wait
+
+
+@pytest.fixture
+def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Says what the child does the next time."""
+    from child_stand_ins import stand_in
+
+    def set_child(*parts: str) -> None:
+        python = stand_in(tmp_path, *parts)
+        monkeypatch.setattr("AnomalyMapLib.widget_apply.child_python", lambda module_folder, folder: python)
+
+    return set_child
+
+
+@pytest.fixture
+def apply(panel: Any, wait_until: Callable[..., None]) -> Callable[[], None]:
+    """Presses Apply and waits for the end."""
+
+    def apply_it() -> None:
+        panel.ui.applyButton.click()
+        wait_until(lambda: not panel.apply.run.is_running)
+
+    return apply_it
