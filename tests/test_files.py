@@ -65,6 +65,20 @@ class TestFile:
             write()
         assert names_in(tmp_path) == []
 
+    def test_an_error_names_the_file_even_where_nothing_can_be_taken_away(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As on a disk that is read-only."""
+
+        def refuse(path: Path, *_: object, **__: object) -> None:
+            raise OSError(errno.EROFS, "read-only", str(path))
+
+        monkeypatch.setattr(Path, "open", refuse)
+        monkeypatch.setattr(Path, "unlink", refuse)
+        with pytest.raises(OSError, match="read-only") as error, write_whole(tmp_path / "a.txt") as partial:
+            partial.write_text("half")
+        assert error.value.filename == str(tmp_path / "a.txt")
+
     def test_what_was_there_survives_an_error(self, tmp_path: Path) -> None:
         path = tmp_path / "a.txt"
         path.write_text("old")

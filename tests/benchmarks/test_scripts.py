@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import ceilings
+import copies
 import freed_memory
 import inference
 import interval_coverage
@@ -24,6 +25,7 @@ import shared_cores
 import timing
 import torch
 import training
+from bundle_parts import write_images
 from ignite.engine import Engine
 from memory import PeakMemory, held
 from timing import in_turn, ratios, spread
@@ -124,6 +126,17 @@ def test_freed_memory(tmp_path: Path) -> None:
     rows = written(tmp_path / "freed_memory_cpu.json")["rows"]
     assert len({row["what"] for row in rows}) == len(rows) == 5
     assert all(is_spread(row[key]) for row in rows for key in ("given_back", "kept", "ratio"))
+
+
+def test_copies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = write_images(tmp_path / "heads", 12, 64, num_test=4)
+    copies.main([str(data), "--output", str(tmp_path)])
+    result = json.loads((tmp_path / "copies_cpu.json").read_text(encoding="utf-8"))
+    assert result["command"] == "python benchmarks/copies.py heads"
+    known = result["known"]["heads"]
+    assert known["TIFF"]["known"] == known["TIFF"]["images"] > 0
+    assert known["other images (the test set)"] == {"images": 8, "known": 0}
+    assert "| TIFF | " in capsys.readouterr().out
 
 
 def test_interval_coverage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +36,17 @@ def test_json(bundle: Path, phantom: Path, run: Callable) -> None:
 def test_a_rate_out_of_range(rate: str, sentence: str, bundle: Path, phantom: Path, run: Callable) -> None:
     outcome = run("calibrate", bundle, "--data", phantom, "--progress", "none", "--false-positive-rate", rate)
     assert outcome.sentence.startswith(sentence)
+
+
+def test_a_bundle_that_cannot_be_written_to(
+    bundle: Path, phantom: Path, run: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_allowed(path: Path, mode: int) -> bool:  # an administrator, as whom tests may run, may write anywhere
+        return not (mode == os.W_OK and Path(path) == bundle / "models")
+
+    monkeypatch.setattr("monai_sagan.workflows.os.access", is_allowed)
+    outcome = run("calibrate", bundle, "--data", phantom, "--progress", "none")
+    assert outcome.sentence == f"{bundle}: this bundle cannot be written to; copy its folder, and calibrate the copy."
 
 
 def test_no_data(bundle: Path, tmp_path: Path, run: Callable) -> None:
