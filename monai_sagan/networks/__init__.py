@@ -2,6 +2,7 @@
 
 from monai_sagan.networks.attention_classifier import GlobalAttentionClassifier
 from monai_sagan.networks.backbones import make_backbone
+from monai_sagan.networks.batch_norm import fold_batch_norm
 from monai_sagan.networks.contrast_network import ContrastNetwork
 from monai_sagan.networks.forest import Forest
 from monai_sagan.networks.global_spatial_attention import GlobalSpatialAttention
@@ -20,6 +21,7 @@ __all__ = [
     "SAGANCritic",
     "SAGANGenerator",
     "check_image_size",
+    "fold_batch_norm",
     "make_backbone",
     "make_reconstruction_network",
     "published_generator_size",

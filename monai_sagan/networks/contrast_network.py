@@ -71,5 +71,12 @@ class ContrastNetwork(nn.Module):
 
 def _convolution(spatial_dims: int, channels: int, width: int, kernel_size: int = 3) -> nn.Module:
     return Convolution(
-        spatial_dims, channels, width, kernel_size=kernel_size, adn_ordering="NA", norm="BATCH", act="RELU", bias=False
+        spatial_dims,
+        channels,
+        width,
+        kernel_size=kernel_size,
+        adn_ordering="NA",
+        norm="BATCH",
+        act=("RELU", {"inplace": True}),
+        bias=False,
     )

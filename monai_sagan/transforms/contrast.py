@@ -13,6 +13,7 @@ from torch import nn
 
 from monai_sagan.bundle_files import CONTRAST, SELECTION
 from monai_sagan.errors import SettingError, UserError
+from monai_sagan.networks import fold_batch_norm
 from monai_sagan.selection import read_selection
 from monai_sagan.transforms.anomaly import volume_score
 from monai_sagan.transforms.contrast_ensemble import ContrastEnsemble, read_contrast
@@ -84,9 +85,9 @@ class ContrastScored(PictureScoring[_ScoreAndMap]):
         self.score_kind = choose_score(bundle_root, score)
         self.ensemble: ContrastEnsemble | None = None
         if self.score_kind == "contrast":
-            self.ensemble = read_contrast(Path(bundle_root) / CONTRAST, network)
+            ensemble = fold_batch_norm(read_contrast(Path(bundle_root) / CONTRAST, network))
             # Convolutions are faster so on processors.
-            self.ensemble.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.ensemble = ensemble.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
