@@ -8,6 +8,9 @@ import slicer
 
 __all__ = ["HeldNodes", "give_name", "nodes_of_class"]
 
+# Attribute of a node: the name that it was given here.
+_NAME = "AnomalyMap.name"
+
 
 def nodes_of_class(scene: slicer.vtkMRMLScene, name: str) -> list[slicer.vtkMRMLNode]:
     """All nodes of a class, and of those that are derived from it, in the order of the scene."""
@@ -18,13 +21,16 @@ def nodes_of_class(scene: slicer.vtkMRMLScene, name: str) -> list[slicer.vtkMRML
 def give_name(node: slicer.vtkMRMLNode, name: str) -> None:
     """Names a node of a scene, with a number behind the name where another node has it; one that it has already stays.
 
-    People tell nodes by their names, and Slicer saves them to files of those names.
+    People tell nodes by their names, and Slicer saves them to files of those names. So a name that somebody gave the
+    node since stays too.
     """
-    if re.fullmatch(re.escape(name) + r"(_\d+)?", node.GetName() or ""):
+    given = node.GetAttribute(_NAME) or node.GetName()
+    if node.GetName() != given or re.fullmatch(re.escape(name) + r"(_\d+)?", given):
         return
     scene = node.GetScene()
     # Not GenerateUniqueName at once, which remembers what it was asked, and not what was removed since.
     node.SetName(name if scene.GetFirstNodeByName(name) is None else scene.GenerateUniqueName(name))
+    node.SetAttribute(_NAME, node.GetName())
 
 
 class HeldNodes:

@@ -10,7 +10,10 @@ import slicer
 from .segment import MARK_COLOR
 from .volumes import ijk_to_ras, lay_under
 
-__all__ = ["mark", "peak_position", "ras_of", "world_position"]
+__all__ = ["mark", "peak_position", "ras_of", "unmark", "world_position"]
+
+# Attribute of a marker: identifier and label of the point that was put there; all others are the user's.
+_POINT = "AnomalyMap.point"
 
 
 def mark(
@@ -19,7 +22,7 @@ def mark(
     ras: Sequence[float],
     label: str,
 ) -> None:
-    """Puts one point in the place of those that a node has.
+    """Puts the mark on a place; points of a user's own in the same node stay.
 
     Args:
         marker_node: what marks the place from now on; it moves with the map.
@@ -27,10 +30,11 @@ def mark(
         ras: the place in mm, without the map's parent transform.
         label: what the views write beside it.
     """
-    is_new = marker_node.GetNumberOfControlPoints() == 0
-    marker_node.RemoveAllControlPoints()
-    marker_node.AddControlPoint(*map(float, ras), label)
-    marker_node.SetNthControlPointLocked(0, True)  # or a click drags it away
+    is_new = marker_node.GetAttribute(_POINT) is None
+    unmark(marker_node)
+    index = marker_node.AddControlPoint(*map(float, ras), label)
+    marker_node.SetNthControlPointLocked(index, True)  # or a click drags it away
+    marker_node.SetAttribute(_POINT, _told(marker_node, index))
     lay_under(marker_node, map_node)
     if marker_node.GetDisplayNode() is None:  # where no logic has made it already
         marker_node.CreateDefaultDisplayNodes()
@@ -39,6 +43,18 @@ def mark(
         display = marker_node.GetDisplayNode()
         display.SetGlyphType(slicer.vtkMRMLMarkupsDisplayNode.Cross2D)
         display.SetSelectedColor(*MARK_COLOR)
+
+
+def unmark(marker_node: slicer.vtkMRMLMarkupsFiducialNode) -> bool:
+    """Takes out the mark.
+
+    Returns:
+        Whether points of a user's own are left.
+    """
+    index = _mark_of(marker_node)
+    if index is not None:
+        marker_node.RemoveNthControlPoint(index)
+    return marker_node.GetNumberOfControlPoints() > 0
 
 
 def peak_position(
@@ -68,7 +84,20 @@ def ras_of(lps_mm: Sequence[float]) -> tuple[float, float, float]:
 
 
 def world_position(marker_node: slicer.vtkMRMLMarkupsFiducialNode) -> tuple[float, float, float]:
-    """Where the marker is: mm (R, A, S), with its parent transform."""
+    """Where the mark is: mm (R, A, S), with its parent transform."""
     position = [0.0] * 3
-    marker_node.GetNthControlPointPositionWorld(0, position)
+    marker_node.GetNthControlPointPositionWorld(_mark_of(marker_node), position)
     return tuple(position)
+
+
+def _mark_of(marker_node: slicer.vtkMRMLMarkupsFiducialNode) -> int | None:
+    """The point that is the mark; one that somebody unlocked or named is none any more, but their own."""
+    made = marker_node.GetAttribute(_POINT)
+    points = range(marker_node.GetNumberOfControlPoints())
+    marks = (index for index in points if marker_node.GetNthControlPointLocked(index))
+    return next((index for index in marks if _told(marker_node, index) == made), None)
+
+
+def _told(marker_node: slicer.vtkMRMLMarkupsFiducialNode, index: int) -> str:
+    """Which point it is, and what the views write beside it."""
+    return f"{marker_node.GetNthControlPointID(index)} {marker_node.GetNthControlPointLabel(index)}"

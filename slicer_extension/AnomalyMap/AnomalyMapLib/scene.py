@@ -75,8 +75,9 @@ class ResultScene:
         """Shows a result, in the place of the one that is shown.
 
         Of the same volume, map, display, table and plot are written over; marker and findings of the earlier result are
-        removed, and other segments stay. A result of another volume stays as ordinary nodes, hidden: written over, its
-        nodes would be saved to the files of that other volume.
+        removed, and other segments stay. What somebody made by hand is left to them: a segmentation in which they
+        changed a segment that was made here, and points beside the marker. A result of another volume stays as ordinary
+        nodes, hidden: written over, its nodes would be saved to the files of that other volume.
 
         Args:
             result: what is shown, with the files of its maps.
@@ -97,7 +98,7 @@ class ResultScene:
                 new_findings = read_map(result.findings_map, input_node)
         if input_node is not self.volume:
             self._let_go()
-        self._nodes.remove("peakMarker")
+        self._remove_mark()
         self._remove_findings()
         if take_views or self.node("inputVolume") is None:
             self._nodes.hold("inputVolume", input_node)
@@ -211,7 +212,7 @@ class ResultScene:
             VolumeError: if there is none, or no map.
         """
         map_node = self._map()
-        existing = self.node("segmentation")
+        existing = self._unchanged_segmentation()
         segmentation_node = existing or self._nodes.made("segmentation", "vtkMRMLSegmentationNode")
         try:
             num_voxels = segment.make_segment(segmentation_node, map_node, self.volume, overlay.threshold_of(map_node))
@@ -321,11 +322,25 @@ class ResultScene:
         for role in ROLES[1:]:
             self._nodes.hold(role, None)
 
+    def _remove_mark(self) -> None:
+        """Removes the mark, and its node; one in which the user has points is theirs from now on."""
+        marker_node = self.node("peakMarker")
+        if marker_node is not None and peak.unmark(marker_node):
+            self._nodes.hold("peakMarker", None)
+        self._nodes.remove("peakMarker")
+
     def _remove_findings(self) -> None:
         """Removes the segments of findings; the segmentation too, if nothing else is in it."""
-        segmentation_node = self.node("segmentation")
+        segmentation_node = self._unchanged_segmentation()
         if segmentation_node is not None and not segment.remove_findings(segmentation_node):
             self._nodes.remove("segmentation")
+
+    def _unchanged_segmentation(self) -> slicer.vtkMRMLSegmentationNode | None:
+        """The segmentation; one in which somebody changed what was made here is let go, theirs from now on."""
+        segmentation_node = self.node("segmentation")
+        if segmentation_node is not None and segment.is_changed(segmentation_node):
+            self._nodes.hold("segmentation", None)
+        return self.node("segmentation")
 
     def _remove_nodes(self) -> None:
         """Removes all that is made of a map, but segments that somebody asked for."""

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 import slicer
-import vtk
-from vtk.util.numpy_support import vtk_to_numpy
 
 from .description import size_in_words
+from .labelmap import labelmap_of, mask_of
 from .results import Finding
-from .volumes import VolumeError, ijk_to_ras, lay_under, voxel_ml
+from .volumes import VolumeError, lay_under, voxel_ml
 
-__all__ = ["FINDING_ID", "MARK_COLOR", "SEGMENT_ID", "make_findings", "make_segment", "remove_findings"]
+__all__ = ["FINDING_ID", "MARK_COLOR", "SEGMENT_ID", "is_changed", "make_findings", "make_segment", "remove_findings"]
 
 SEGMENT_ID = "AboveThreshold"
 FINDING_ID = "Finding"  # before the label
+
+# Attribute of a segmentation: the digest of the segments that were made here, as they were then.
+_MADE = "AnomalyMap.made"
 
 MARK_COLOR = (0.2, 0.9, 0.9)  # seen beside the reds and yellows of the map
 _FINDING_COLOR = (0.3, 1.0, 0.3)  # and beside the former
@@ -49,7 +52,8 @@ def make_segment(
     _remove(segmentation_node, SEGMENT_ID)
     _take_geometry(segmentation_node, input_node or map_node, map_node)
     name = f"Map above {threshold:.4g} ({size_in_words(num_voxels, voxel_ml(map_node))})"
-    _add(segmentation_node, _labelmap(mask, map_node), name, MARK_COLOR, SEGMENT_ID)
+    _add(segmentation_node, labelmap_of(mask, map_node), name, MARK_COLOR, SEGMENT_ID)
+    _remember(segmentation_node)
     return num_voxels
 
 
@@ -75,7 +79,8 @@ def make_findings(
             size = size_in_words(int(np.count_nonzero(mask)), voxel_ml(labels_node))
             name = f"Finding {number} ({finding.deviation:.1f} SD, {size})"
             identifier = f"{FINDING_ID}{finding.label}"
-            _add(segmentation_node, _labelmap(mask, labels_node), name, _FINDING_COLOR, identifier)
+            _add(segmentation_node, labelmap_of(mask, labels_node), name, _FINDING_COLOR, identifier)
+    _remember(segmentation_node)
 
 
 def remove_findings(segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:
@@ -84,11 +89,44 @@ def remove_findings(segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:
     Returns:
         Whether other segments, which somebody asked for or made by hand, are left.
     """
-    segmentation = segmentation_node.GetSegmentation()
-    for identifier in segmentation.GetSegmentIDs():
-        if identifier.startswith(FINDING_ID) and identifier[len(FINDING_ID) :].isdecimal():
+    for identifier in _made(segmentation_node):
+        if identifier != SEGMENT_ID:
             _remove(segmentation_node, identifier)
-    return segmentation.GetNumberOfSegments() > 0
+    _remember(segmentation_node)
+    return segmentation_node.GetSegmentation().GetNumberOfSegments() > 0
+
+
+def is_changed(segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:
+    """Whether somebody corrected, renamed or removed a segment that was made here, since it was made.
+
+    It is seen of the segments themselves: no event tells what was done before a scene was saved.
+    """
+    return segmentation_node.GetAttribute(_MADE) != _digest(segmentation_node)
+
+
+def _made(segmentation_node: slicer.vtkMRMLSegmentationNode) -> list[str]:
+    """The segments that were made here, in the order of their identifiers."""
+    identifiers = segmentation_node.GetSegmentation().GetSegmentIDs()
+    return sorted(name for name in identifiers if name == SEGMENT_ID or _is_finding(name))
+
+
+def _is_finding(identifier: str) -> bool:
+    return identifier.startswith(FINDING_ID) and identifier[len(FINDING_ID) :].isdecimal()
+
+
+def _remember(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
+    segmentation_node.SetAttribute(_MADE, _digest(segmentation_node))
+
+
+def _digest(segmentation_node: slicer.vtkMRMLSegmentationNode) -> str:
+    """A digest of names and voxels. Not of where they lie: that may differ by a rounding when a scene is loaded."""
+    digest = hashlib.sha256()
+    for identifier in _made(segmentation_node):
+        mask = mask_of(segmentation_node, identifier)
+        name = segmentation_node.GetSegmentation().GetSegment(identifier).GetName()
+        digest.update(f"{identifier} {name} {mask.shape}".encode())
+        digest.update(np.packbits(mask).tobytes())
+    return digest.hexdigest()
 
 
 def _take_geometry(
@@ -120,19 +158,3 @@ def _remove(segmentation_node: slicer.vtkMRMLSegmentationNode, identifier: str) 
     segmentation = segmentation_node.GetSegmentation()
     if segmentation.GetSegment(identifier) is not None:
         segmentation.RemoveSegment(identifier)
-
-
-def _labelmap(mask: np.ndarray, map_node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkOrientedImageData:
-    """The mask, (k, j, i), with the geometry of the map, cut to what is in it."""
-    ranges = []
-    for axis in range(3):
-        used = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
-        ranges.append((int(used[0]), int(used[-1])))
-    inside = mask[tuple(slice(low, high + 1) for low, high in ranges)]
-    labelmap = slicer.vtkOrientedImageData()
-    labelmap.SetExtent([bound for low_high in reversed(ranges) for bound in low_high])
-    labelmap.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
-    voxels = vtk_to_numpy(labelmap.GetPointData().GetScalars())
-    voxels[:] = inside.ravel()
-    labelmap.SetGeometryFromImageToWorldMatrix(slicer.util.vtkMatrixFromArray(ijk_to_ras(map_node)))
-    return labelmap
