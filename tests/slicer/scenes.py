@@ -16,6 +16,16 @@ from vtk.util.numpy_support import vtk_to_numpy
 VIEWS = {"Red": "Axial", "Yellow": "Sagittal", "Green": "Coronal"}
 VIEW_SIZE = 240
 
+# What the tree of the module Data shows.
+_IN_TREE = (
+    "vtkMRMLVolumeNode",
+    "vtkMRMLSegmentationNode",
+    "vtkMRMLMarkupsNode",
+    "vtkMRMLTableNode",
+    "vtkMRMLPlotChartNode",
+    "vtkMRMLPlotSeriesNode",
+)
+
 _LOGICS = (
     "vtkSlicerVolumesLogic",
     "vtkSlicerSegmentationsModuleLogic",
@@ -31,6 +41,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.mrml = slicer.vtkMRMLScene()
+        self._follow_tree()
         self.application = slicer.vtkSlicerApplicationLogic()
         self.application.SetMRMLScene(self.mrml)
         self.application.GetColorLogic().SetMRMLScene(self.mrml)
@@ -52,6 +63,26 @@ class Scene:
         self.holder.SetSingletonTag("AnomalyMap")
         self.holder.SetModuleName("AnomalyMap")
         self.holder = self.mrml.AddNode(self.holder)
+
+    def _follow_tree(self) -> None:
+        """Keeps the subject hierarchy as Slicer does, whose qSlicerSubjectHierarchyPluginLogic this stands for."""
+
+        @vtk.calldata_type(vtk.VTK_OBJECT)
+        def add(scene: Any, event: str, node: Any) -> None:
+            if not scene.IsImporting() and any(node.IsA(name) for name in _IN_TREE):
+                tree = scene.GetSubjectHierarchyNode()
+                tree.CreateItem(tree.GetSceneItemID(), node)
+
+        @vtk.calldata_type(vtk.VTK_OBJECT)
+        def remove(scene: Any, event: str, node: Any) -> None:
+            if scene is None or scene.IsClosing():  # none as the scene itself ends
+                return
+            tree = scene.GetSubjectHierarchyNode()
+            if item := tree.GetItemByDataNode(node):
+                tree.RemoveItem(item, False, False)
+
+        self.mrml.AddObserver(self.mrml.NodeAddedEvent, add)
+        self.mrml.AddObserver(self.mrml.NodeAboutToBeRemovedEvent, remove)
 
     def add_view(self, name: str, orientation: str) -> Any:
         """A slice view of 240 x 240 pixels."""

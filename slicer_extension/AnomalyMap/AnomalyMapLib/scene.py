@@ -9,6 +9,7 @@ import slicer
 
 from . import laying, overlay, peak, rendering, segment, slice_scores
 from .description import Description, describe, describe_finding
+from .hierarchy import file_beside
 from .nodes import HeldNodes, give_name
 from .places import in_world, with_places
 from .results import AnomalyResult, Finding, result_from_dict, result_to_json
@@ -114,6 +115,7 @@ class ResultScene:
         laying.lay_scores(self._nodes, result)
         laying.lay_findings(self._nodes, result, new_findings, input_node)
         self._update_rendering()
+        self._file()
 
     def show_in_views(self) -> None:
         """Shows the result's volume in all slice views, and the map over it, if they are still there."""
@@ -221,6 +223,7 @@ class ResultScene:
                 self._nodes.remove("segmentation")
             raise
         give_name(segmentation_node, f"{map_node.GetName()} segmentation")
+        self._file()
         return num_voxels
 
     def mark_peak(self) -> None:
@@ -287,6 +290,7 @@ class ResultScene:
         marker_node = self._nodes.made("peakMarker", "vtkMRMLMarkupsFiducialNode")
         give_name(marker_node, f"{map_node.GetName()} marker")
         peak.mark(marker_node, map_node, ras, label)
+        self._file()
         slice_scores.jump(self.holder.GetScene(), peak.world_position(marker_node))
 
     def _rendering_display(
@@ -309,6 +313,11 @@ class ResultScene:
         give_name(property_node, f"{map_node.GetName()} rendering")
         rendering.fill_preset(property_node, map_node, overlay.threshold_of(map_node))
         rendering.attach(display_node, map_node, property_node)
+
+    def _file(self) -> None:
+        """Gives what is new its place in the subject hierarchy."""
+        if self.volume is not None:
+            file_beside(self.volume, filter(None, map(self.node, ROLES[1:])))
 
     def _let_go(self) -> None:
         """Lets go of the result's nodes, and hides them: outlines and marks would lie over another volume."""
