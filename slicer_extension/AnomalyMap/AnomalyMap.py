@@ -93,8 +93,6 @@ class AnomalyMapWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameters: AnomalyMapParameterNode | None = None
         self._gui_tag: int | None = None
         self._shown: tuple[str | None, ...] = ()
-        # Whether a result came while another module was open.
-        self._is_unseen = False
 
     def setup(self) -> None:
         """Makes the panel, when the module is opened for the first time."""
@@ -116,9 +114,6 @@ class AnomalyMapWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def enter(self) -> None:
         """Takes up what has changed while another module was open."""
-        if self._is_unseen:
-            self._is_unseen = False
-            ResultScene(self.logic.holder).show_in_views()
         self._take_up()
 
     def exit(self) -> None:
@@ -134,7 +129,6 @@ class AnomalyMapWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _on_scene_start_close(self, caller: Any, event: Any) -> None:
         self.apply.run.forget()
         self.result.notice.forget()
-        self._is_unseen = False
         self._leave()
 
     def _on_scene_changed(self, caller: Any, event: Any) -> None:
@@ -148,6 +142,9 @@ class AnomalyMapWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _take_up(self) -> None:
         self._leave()
+        scene = ResultScene(self.logic.holder)
+        if scene.is_unseen:  # it came while another module was open
+            scene.show_in_views()
         # Before it is wrapped, and called last: VTK calls the first of equal observers after all others, and a wrapper
         # whose memory of a parameter is renewed after its widget is shows what was.
         self.addObserver(self.logic.holder, vtk.vtkCommand.ModifiedEvent, self._update, priority=-1.0)
@@ -195,7 +192,6 @@ class AnomalyMapWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         scene = self.logic.show(result, input_node, take_views=is_entered)
         self.result.notice.remember(scene.result, self.apply.run.voxels_time)
         if not is_entered:
-            self._is_unseen = True
             sentence = _("Anomaly Map: the result of {volume} is there. Open the module to see it.")
             slicer.util.showStatusMessage(sentence.format(volume=input_node.GetName()))
         if self._parameters is not None:

@@ -46,20 +46,19 @@ class Case:
     def lay(self, factor: float = 1.0, **values: Any) -> Any:
         return self.lay_files(self.result(**values), anomaly_map=self.voxels * np.float32(factor))
 
-    def lay_deviation(self, **values: Any) -> Any:
+    def lay_deviation(self, *, take_views: bool = True, **values: Any) -> Any:
         """A result of a calibrated bundle: the map in standard deviations, and two findings, their labels reversed."""
         findings = [self.finding(2, scenes.PEAK, 8.0), self.finding(1, OTHER, 4.0)]
         maps = {"anomaly_map": self.voxels, "deviation_map": 10 * self.voxels, "findings_map": self.labels}
-        return self.lay_files(
-            self.result(**{"peak": self.peak(8.0), "findings": findings, "finding_threshold": 2.0, **values}), **maps
-        )
+        result = self.result(**{"peak": self.peak(8.0), "findings": findings, "finding_threshold": 2.0, **values})
+        return self.lay_files(result, take_views=take_views, **maps)
 
-    def lay_files(self, result: Any, **maps: np.ndarray) -> Any:
+    def lay_files(self, result: Any, *, take_views: bool = True, **maps: np.ndarray) -> Any:
         """Lays a result with the files of some maps."""
         paths = {
             name: scenes.write_map(self.folder / f"{name}.nrrd", voxels, self.matrix) for name, voxels in maps.items()
         }
-        self.results.lay(dataclasses.replace(result, **paths), self.input_node)
+        self.results.lay(dataclasses.replace(result, **paths), self.input_node, take_views=take_views)
         for path in paths.values():
             path.unlink()  # as the child's folder is removed
         return result

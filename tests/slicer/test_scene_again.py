@@ -118,6 +118,36 @@ class TestAgain:
         assert not slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(first["anomalyMap"]).GetVisibility()
         assert not scenes.coloured(case.scene.pixels("Red")).any()
 
+    @pytest.mark.parametrize("is_deleted", [False, True])
+    def test_of_another_volume_behind_another_module(self, case: Case, is_deleted: bool) -> None:
+        case.lay_all()
+        first = {role: case.results.node(role) for role in ROLES}
+        pixels = case.scene.pixels("Red")
+        case.input_node = case.scene.add_volume(scenes.phantom()[0], case.matrix, "second head")
+        case.lay_deviation(take_views=False)
+        outlines = case.results.node("segmentation")
+        np.testing.assert_array_equal(case.scene.pixels("Red"), pixels)
+        assert first["segmentation"].GetDisplayVisibility()
+        assert first["volumeRendering"].GetVisibility()
+        assert not outlines.GetDisplayVisibility()
+        if is_deleted:
+            case.scene.mrml.RemoveNode(first["segmentation"])
+
+        case.results.show_in_views()
+
+        assert not first["segmentation"].GetDisplayVisibility()
+        assert not first["peakMarker"].GetDisplayVisibility()
+        assert not first["volumeRendering"].GetVisibility()
+        assert outlines.GetDisplayVisibility()
+        first["peakMarker"].SetDisplayVisibility(True)
+        case.lay_deviation()  # and what somebody shows again later is left to them
+        assert first["peakMarker"].GetDisplayVisibility()
+
+    def test_behind_another_module_outlines_of_the_volume_that_is_seen_are_shown(self, case: Case) -> None:
+        case.lay_deviation()
+        case.lay_deviation(take_views=False)
+        assert case.results.node("segmentation").GetDisplayVisibility()
+
     def test_after_the_volume_was_deleted_its_result_stays(self, case: Case) -> None:
         case.lay_all()
         map_node = case.results.node("anomalyMap")

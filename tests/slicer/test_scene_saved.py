@@ -89,3 +89,20 @@ class TestSavedScene:
         assert slice_scores.high_slices(table_node) == [19]
         assert [table_node.GetCellText(row, 2) for row in (0, 3, 19)] == ["", "0.5", "0.01"]
         loaded.close()
+
+    def test_one_that_was_not_seen_yet(self, scene: Any, tmp_path: Path, result_of: Callable[..., Any]) -> None:
+        case = Case(scene, tmp_path, result_of)
+        case.lay_all()
+        case.input_node = scene.add_volume(scenes.phantom()[0], case.matrix, "second head")
+        case.lay_deviation(take_views=False)
+        scene.save(tmp_path / "a.mrb")
+        loaded = scenes.Scene.load(tmp_path / "a.mrb")
+        back = ResultScene(loaded.holder)
+        assert back.is_unseen
+        back.show_in_views()
+        assert not back.is_unseen
+        composite = loaded.views["Red"].GetSliceCompositeNode()
+        assert composite.GetForegroundVolumeID() == back.node("anomalyMap").GetID()
+        assert back.node("segmentation").GetDisplayVisibility()
+        assert not loaded.mrml.GetFirstNodeByName("head anomaly map segmentation").GetDisplayVisibility()
+        loaded.close()

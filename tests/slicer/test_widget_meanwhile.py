@@ -66,6 +66,29 @@ class TestWhileAnotherModuleIsOpen:
         assert legend.GetMTime() > composites[0].GetMTime()  # or the views would not draw it
         assert case.results.node("inputVolume") is other
 
+    def test_what_is_shown_of_another_volume_stays_until_it_is_entered(
+        self, left: Any, case: Any, scene: Any, messages: list[str], wait_until: Callable[..., None]
+    ) -> None:
+        first = case.input_node
+        case.input_node = scene.add_volume(case.voxels, case.matrix, "other")
+        case.lay_all()
+        seen = {role: case.results.node(role) for role in ("anomalyMap", "segmentation", "peakMarker")}
+        composite = scene.views["Red"].GetSliceCompositeNode()
+        legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(seen["anomalyMap"])
+
+        wait_until(lambda: not left.apply.run.is_running)
+
+        assert case.results.volume is first
+        assert composite.GetForegroundVolumeID() == seen["anomalyMap"].GetID()
+        assert seen["segmentation"].GetDisplayVisibility()
+        assert seen["peakMarker"].GetDisplayVisibility()
+        assert legend.GetVisibility()
+        self.enter(left)
+        assert composite.GetForegroundVolumeID() == case.results.node("anomalyMap").GetID()
+        assert not seen["segmentation"].GetDisplayVisibility()
+        assert not seen["peakMarker"].GetDisplayVisibility()
+        assert not legend.GetVisibility()
+
     def test_it_is_shown_once(
         self, left: Any, case: Any, scene: Any, messages: list[str], wait_until: Callable[..., None]
     ) -> None:

@@ -22,6 +22,7 @@ __all__ = [
     "show_display",
     "show_in_slices",
     "show_legend",
+    "shows_another",
     "threshold_of",
 ]
 
@@ -154,6 +155,13 @@ def show_background(input_node: slicer.vtkMRMLVolumeNode) -> None:
     """Shows the input in all slice views of its scene, likewise, and leaves what may lie over it."""
     for composite in _composites(input_node):
         _set_background(composite, input_node)
+
+
+def shows_another(input_node: slicer.vtkMRMLVolumeNode) -> bool:
+    """Whether a slice view of the input's scene shows another volume."""
+    return any(
+        composite.GetBackgroundVolumeID() not in (None, input_node.GetID()) for composite in _composites(input_node)
+    )
 
 
 def hide(map_node: slicer.vtkMRMLScalarVolumeNode) -> None:

@@ -31,11 +31,17 @@ ROLES = (
     "volumeProperty",
     "volumeRendering",
 )
+# Of these, what is seen in the views.
+_SEEN = ("anomalyMap", "segmentation", "peakMarker")
 _RESULT = "result"
 # The label of the finding that was shown last.
 _FINDING = "finding"
 # Reference to the volume that the result is of: a user may have chosen another input since.
 _RESULT_OF = "resultOf"
+# Set while the views have not shown the result yet.
+_UNSEEN = "unseen"
+# References to what is still shown of the result of another volume, until the views are taken.
+_FORMER = "formerResult"
 
 
 class ResultScene:
@@ -72,6 +78,11 @@ class ResultScene:
         """What the result is of; None before the first run, and if it was deleted since."""
         return self.holder.GetNodeReference(_RESULT_OF)
 
+    @property
+    def is_unseen(self) -> bool:
+        """Whether the result waits for :meth:`show_in_views`."""
+        return bool(self.holder.GetParameter(_UNSEEN))
+
     def lay(self, result: AnomalyResult, input_node: slicer.vtkMRMLVolumeNode, *, take_views: bool = True) -> None:
         """Shows a result, in the place of the one that is shown.
 
@@ -84,7 +95,8 @@ class ResultScene:
             result: what is shown, with the files of its maps.
             input_node: what it was computed of.
             take_views: whether it is shown in all slice views, and its volume chosen as the input. Otherwise it waits
-                for :meth:`show_in_views`: only views that show the volume already show the map over it.
+                for :meth:`show_in_views`, as nobody should be disturbed who works on something else: only views that
+                show the volume already show the map over it, and what is shown of another volume stays.
 
         Raises:
             VolumeError: if the map cannot be read, or does not fit the input or the result; the earlier result stays
@@ -99,13 +111,17 @@ class ResultScene:
                 new_findings = read_map(result.findings_map, input_node)
         if input_node is not self.volume:
             self._let_go()
+        if take_views:
+            self._hide_former()
         self._remove_mark()
         self._remove_findings()
+        former_outlines = self.node("segmentation")
         if take_views or self.node("inputVolume") is None:
             self._nodes.hold("inputVolume", input_node)
         self.holder.SetNodeReferenceID(_RESULT_OF, input_node.GetID())
         self.holder.SetParameter(_RESULT, result_to_json(result))
         self.holder.SetParameter(_FINDING, "")
+        self.holder.SetParameter(_UNSEEN, "" if take_views else "true")
         if new_map is None:
             self._remove_nodes()
             if take_views:
@@ -114,12 +130,20 @@ class ResultScene:
         laying.lay_map(self._nodes, result, new_map, input_node, take_views=take_views)
         laying.lay_scores(self._nodes, result)
         laying.lay_findings(self._nodes, result, new_findings, input_node)
+        outlines = self.node("segmentation")
+        if outlines is not former_outlines:
+            # They are seen in all views, whatever these show.
+            outlines.SetDisplayVisibility(not overlay.shows_another(input_node))
         self._update_rendering()
         self._file()
 
     def show_in_views(self) -> None:
-        """Shows the result's volume in all slice views, and the map over it, if they are still there."""
-        map_node, volume = self.node("anomalyMap"), self.volume
+        """Shows the result's volume in all slice views, with map and outlines over it, if they are still there."""
+        map_node, volume, outlines = self.node("anomalyMap"), self.volume, self.node("segmentation")
+        self.holder.SetParameter(_UNSEEN, "")
+        self._hide_former()
+        if outlines is not None:
+            outlines.SetDisplayVisibility(True)
         if volume is None:
             return
         if map_node is None:
@@ -320,16 +344,23 @@ class ResultScene:
             file_beside(self.volume, filter(None, map(self.node, ROLES[1:])))
 
     def _let_go(self) -> None:
-        """Lets go of the result's nodes, and hides them: outlines and marks would lie over another volume."""
-        map_node = self.node("anomalyMap")
-        if map_node is not None:
-            overlay.hide(map_node)
-        for role in ("segmentation", "peakMarker"):
-            node = self.node(role)
-            if node is not None:
-                node.SetDisplayVisibility(False)
+        """Lets go of the result's nodes, which are of another volume."""
         for role in ROLES[1:]:
+            if role in _SEEN and (node := self.node(role)) is not None:
+                self.holder.AddNodeReferenceID(_FORMER, node.GetID())
             self._nodes.hold(role, None)
+
+    def _hide_former(self) -> None:
+        """Hides what is shown of the result of another volume: outlines and marks would lie over this one."""
+        for index in range(self.holder.GetNumberOfNodeReferences(_FORMER)):
+            node = self.holder.GetNthNodeReference(_FORMER, index)
+            if node is None:  # deleted since
+                continue
+            if node.IsA("vtkMRMLVolumeNode"):
+                overlay.hide(node)
+            else:
+                node.SetDisplayVisibility(False)
+        self.holder.RemoveNodeReferenceIDs(_FORMER)
 
     def _remove_mark(self) -> None:
         """Removes the mark, and its node; one in which the user has points is theirs from now on."""
