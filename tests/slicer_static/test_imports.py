@@ -83,6 +83,8 @@ def test_nothing_runs_at_import(path: Path) -> None:
     """Imports, definitions and values; no call that does something."""
     tree = parse(path)
     kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
+    if path.name == "i18n.py":  # which looks whether this is Slicer
+        kinds += (ast.Try,)
     for number, node in enumerate(tree.body):
         is_docstring = number == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         assert is_docstring or isinstance(node, kinds), f"line {node.lineno}: {ast.unparse(node)}"

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .i18n import tr as _
+
 __all__ = ["Bundle", "BundleError", "read_bundle", "shipped_bundles"]
 
 _METADATA = Path("configs") / "metadata.json"
@@ -47,7 +49,9 @@ class Bundle:
         """Why it cannot be run, in a sentence; empty if it can."""
         if self.has_weights:
             return ""
-        return f"{self.path}: this bundle has no weights ({_WEIGHTS.as_posix()}); train it, or choose another bundle."
+        return _("{path}: this bundle has no weights ({file}); train it, or choose another bundle.").format(
+            path=self.path, file=_WEIGHTS.as_posix()
+        )
 
 
 def shipped_bundles(module_folder: Path) -> list[Bundle]:
@@ -84,11 +88,13 @@ def read_bundle(folder: Path) -> Bundle:
     """
     folder = folder.absolute()
     if not folder.is_dir():
-        raise BundleError(f"{folder}: there is no such folder; choose the folder of a bundle.")
+        raise BundleError(_("{path}: there is no such folder; choose the folder of a bundle.").format(path=folder))
     path = folder / _METADATA
     if not path.is_file():
         raise BundleError(
-            f"{folder}: this folder is not a bundle, it has no {_METADATA.as_posix()}; choose another one."
+            _("{path}: this folder is not a bundle, it has no {file}; choose another one.").format(
+                path=folder, file=_METADATA.as_posix()
+            )
         )
     metadata = _read_metadata(path)
     sentences = [_text(metadata, key) for key in ("description", "intended_use")]
@@ -106,11 +112,15 @@ def _read_metadata(path: Path) -> Mapping[str, Any]:
     try:
         metadata = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise BundleError(f"{path}: {error.strerror}; make it readable, or choose another bundle.") from error
+        raise BundleError(
+            _("{path}: {reason}; make it readable, or choose another bundle.").format(path=path, reason=error.strerror)
+        ) from error
     except (ValueError, RecursionError) as error:
-        raise BundleError(f"{path}: this file is damaged or no JSON; get the bundle again.") from error
+        raise BundleError(
+            _("{path}: this file is damaged or no JSON; get the bundle again.").format(path=path)
+        ) from error
     if not isinstance(metadata, dict):
-        raise BundleError(f"{path}: this file does not describe a bundle; get the bundle again.")
+        raise BundleError(_("{path}: this file does not describe a bundle; get the bundle again.").format(path=path))
     return metadata
 
 

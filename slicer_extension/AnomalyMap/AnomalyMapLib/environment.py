@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from .i18n import tr as _
+
 __all__ = ["ChildPython", "PythonError", "find_library", "missing_requirements", "named_python", "own_python"]
 
 _PACKAGE = "monai_sagan"
@@ -77,12 +79,18 @@ def named_python(path: Path, variables: Mapping[str, str]) -> ChildPython:
     path = path.expanduser().absolute()
     if not path.is_dir():
         if not path.is_file():
-            raise PythonError(f"{path}: this is neither a Python environment's folder nor its Python; choose another.")
+            raise PythonError(
+                _("{path}: this is neither a Python environment's folder nor its Python; choose another.").format(
+                    path=path
+                )
+            )
         return ChildPython(path, _without_slicer(variables))
     python = next((path / place for place in _PLACES if (path / place).is_file()), None)
     if python is None:
         raise PythonError(
-            f"{path}: this folder is no Python environment, it has neither {_PLACES[0]} nor {_PLACES[1]}."
+            _("{path}: this folder is no Python environment, it has neither {first} nor {second}.").format(
+                path=path, first=_PLACES[0], second=_PLACES[1]
+            )
         )
     return ChildPython(python, _without_slicer(variables))
 

@@ -6,6 +6,8 @@ import re
 import signal
 from pathlib import Path
 
+from .i18n import tr as _
+
 __all__ = ["explain_end", "explain_start"]
 
 _GPU_MEMORY = re.compile(r"CUDA out of memory|CUDA error: out of memory|cudaErrorMemoryAllocation|CUBLAS_STATUS_ALLOC")
@@ -19,24 +21,6 @@ _DISK_FULL = re.compile(r"No space left on device|\[Errno 28\]|not enough space 
 _NO_MODULE = re.compile(r"(?:ModuleNotFoundError: No module named '|: No module named (?=monai_sagan))([\w.]+)")
 # An exception's line in a traceback. Of exceptions that caused each other, the first one is the cause.
 _EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception)\b.*", re.MULTILINE)
-# What Windows gives as exit code of a program that it ended.
-_WINDOWS_CRASHES = {
-    0xC0000005: "it used memory that is not its own",
-    0xC0000017: "there was not enough memory",
-    0xC000001D: "this processor does not know one of its instructions",
-    0xC00000FD: "its stack overflowed",
-    0xC0000135: "a library (DLL) that it needs is missing",
-    0xC0000409: "it ended itself after an error",
-}
-_CRASHES = {
-    "SIGSEGV": "it used memory that is not its own",
-    "SIGBUS": "it used memory that is not there",
-    "SIGILL": "this processor does not know one of its instructions",
-    "SIGABRT": "it ended itself after an error",
-    "SIGFPE": "it divided by zero",
-}
-_MEMORY_ADVICE = "close other programs, or take a smaller volume"
-_REST = "the log has the rest"
 
 
 def explain_start(error: OSError, python: Path) -> str:
@@ -50,10 +34,12 @@ def explain_start(error: OSError, python: Path) -> str:
         A sentence.
     """
     if isinstance(error, FileNotFoundError) and not python.exists():
-        return f"{python}: there is no such Python; choose an environment that is there."
-    if isinstance(error, PermissionError):
-        return f"{python}: this may not be run as a program; choose another environment, or make it executable."
-    return f"{python}: this could not be started ({error.strerror}); choose another environment."
+        sentence = _("{python}: there is no such Python; choose an environment that is there.")
+    elif isinstance(error, PermissionError):
+        sentence = _("{python}: this may not be run as a program; choose another environment, or make it executable.")
+    else:
+        sentence = _("{python}: this could not be started ({reason}); choose another environment.")
+    return sentence.format(python=python, reason=error.strerror)
 
 
 def explain_end(code: int, log: str, errors: list[str], last_unknown: str, python: Path) -> str:
@@ -71,15 +57,17 @@ def explain_end(code: int, log: str, errors: list[str], last_unknown: str, pytho
     """
     told = errors[-1] if errors else log
     if _GPU_MEMORY.search(told):
-        return "The GPU's memory was not enough; choose the device CPU, or close other programs that use the GPU."
+        return _("The GPU's memory was not enough; choose the device CPU, or close other programs that use the GPU.")
     if _MEMORY.search(told):
-        return f"The computer's memory was not enough; {_MEMORY_ADVICE}."
+        return _("The computer's memory was not enough; close other programs, or take a smaller volume.")
     if errors:
         return _sentence(errors[-1])
     if _DISK_FULL.search(told):
-        return "The disk with the folder for temporary files is full; free some space."
+        return _("The disk with the folder for temporary files is full; free some space.")
     if module := _missing_module(told):
-        return f"{python}: {module} is not installed in this Python; install it there, or choose another environment."
+        return _(
+            "{python}: {module} is not installed in this Python; install it there, or choose another environment."
+        ).format(python=python, module=module)
     return _explain_code(code, log, last_unknown)
 
 
@@ -92,19 +80,50 @@ def _missing_module(log: str) -> str:
 def _explain_code(code: int, log: str, last_unknown: str) -> str:
     name = _signal_name(code)
     if name == "SIGKILL":
-        return f"The program was killed from outside, most likely because the memory was not enough; {_MEMORY_ADVICE}."
-    if name in _CRASHES or code in _WINDOWS_CRASHES:
-        reason = _CRASHES.get(name) or _WINDOWS_CRASHES[code]
-        return f"The program crashed: {reason}; try again, on another device if there is one ({_REST})."
+        return _(
+            "The program was killed from outside, most likely because the memory was not enough; close other programs, "
+            "or take a smaller volume."
+        )
+    if reason := _crash(code, name):
+        return _(
+            "The program crashed: {reason}; try again, on another device if there is one (the log has the rest)."
+        ).format(reason=reason)
     if name:
-        return f"The program was ended from outside (signal {name}); try again."
+        return _("The program was ended from outside (signal {name}); try again.").format(name=name)
+    if code != 0 and (reason := _reason(log)):
+        return _("The program stopped with exit code {code}: {reason} (the log has the rest).").format(
+            code=code, reason=_shorten(reason)
+        )
     if code != 0:
-        reason = _reason(log)
-        said = f": {_shorten(reason)}" if reason else ""
-        return f"The program stopped with exit code {code}{said} ({_REST})."
+        return _("The program stopped with exit code {code} (the log has the rest).").format(code=code)
     if last_unknown:
-        return f"The program ended without a result, and printed what is no event: {_shorten(last_unknown)} ({_REST})."
-    return f"The program ended without a result and did not say why ({_REST})."
+        return _(
+            "The program ended without a result, and printed what is no event: {line} (the log has the rest)."
+        ).format(line=_shorten(last_unknown))
+    return _("The program ended without a result and did not say why (the log has the rest).")
+
+
+def _crash(code: int, name: str) -> str:
+    """What a crash means, by the signal's name or by what Windows gives as exit code; empty if it was none."""
+    foreign_memory = _("it used memory that is not its own")
+    unknown_instruction = _("this processor does not know one of its instructions")
+    ended_itself = _("it ended itself after an error")
+    by_signal = {
+        "SIGSEGV": foreign_memory,
+        "SIGBUS": _("it used memory that is not there"),
+        "SIGILL": unknown_instruction,
+        "SIGABRT": ended_itself,
+        "SIGFPE": _("it divided by zero"),
+    }
+    by_code = {
+        0xC0000005: foreign_memory,
+        0xC0000017: _("there was not enough memory"),
+        0xC000001D: unknown_instruction,
+        0xC00000FD: _("its stack overflowed"),
+        0xC0000135: _("a library (DLL) that it needs is missing"),
+        0xC0000409: ended_itself,
+    }
+    return by_signal.get(name) or by_code.get(code, "")
 
 
 def _signal_name(code: int) -> str:
@@ -125,7 +144,7 @@ def _reason(log: str) -> str:
 
 
 def _sentence(message: str) -> str:
-    message = message.strip() or "The program failed and did not say why"
+    message = message.strip() or _("The program failed and did not say why.")
     return message if message.endswith((".", "!", "?")) else message + "."
 
 

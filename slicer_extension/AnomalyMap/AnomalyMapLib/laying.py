@@ -8,6 +8,7 @@ import slicer
 
 from . import overlay, segment, slice_scores
 from .finding_table import fill_finding_table
+from .i18n import tr as _
 from .nodes import HeldNodes, give_name
 from .results import AnomalyResult
 from .volumes import VolumeError, lay_under
@@ -26,12 +27,6 @@ __all__ = [
 
 # Attribute of a map, which tells what its numbers are.
 _KIND = "AnomalyMap.kind"
-# The same for people.
-_NAMES = {
-    "deviation": "Standard deviations from healthy images",
-    "weight": "Weight for the decision",
-    "anomaly": "Departure from the healthy redrawing, 0 to 1",
-}
 # Standard deviations: from where on such a map is shown where nothing was found.
 DEVIATION_THRESHOLD = 3.0
 
@@ -43,7 +38,12 @@ def kind_of(node: slicer.vtkMRMLVolumeNode) -> str | None:
 
 def name_of(map_node: slicer.vtkMRMLScalarVolumeNode) -> str:
     """What the numbers of a map are, for people."""
-    return _NAMES.get(kind_of(map_node), "")
+    names = {
+        "deviation": _("Standard deviations from healthy images"),
+        "weight": _("Weight for the decision"),
+        "anomaly": _("Departure from the healthy redrawing, 0 to 1"),
+    }
+    return names.get(kind_of(map_node), "")
 
 
 def is_map(node: slicer.vtkMRMLVolumeNode) -> bool:
@@ -163,9 +163,15 @@ def check_scores(result: AnomalyResult, map_node: slicer.vtkMRMLScalarVolumeNode
     size = map_node.GetImageData().GetDimensions()
     if result.slice_axis >= len(size) or len(result.slice_scores) != size[result.slice_axis]:
         raise VolumeError(
-            f"{map_path}: this map has {' x '.join(map(str, size))} voxels, and its result has scores of "
-            f"{len(result.slice_scores)} slices along axis {result.slice_axis}; they do not belong together, so run it "
-            "again."
+            _(
+                "{path}: this map has {size} voxels, and its result has scores of {count} slices along axis {axis}; "
+                "they do not belong together, so run it again."
+            ).format(
+                path=map_path,
+                size=" x ".join(map(str, size)),
+                count=len(result.slice_scores),
+                axis=result.slice_axis,
+            )
         )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from .child_output import ChildOutput, Event
 from .environment import ChildPython
 from .failures import explain_end, explain_start
+from .i18n import tr as _
 from .process_tree import end_tree, kill_tree, start_tree
 from .results import AnomalyResult, ResultError, result_from_dict
 from .time_left import TimeLeft, words_for_seconds
@@ -62,8 +63,10 @@ class PredictProcess:
             self._work = WorkFolder()
         except OSError as error:
             raise ProcessError(
-                f"No temporary folder could be made ({error.strerror}); free some space on the disk, or set another "
-                "folder for temporary files."
+                _(
+                    "No temporary folder could be made ({reason}); free some space on the disk, or set another folder "
+                    "for temporary files."
+                ).format(reason=error.strerror)
             ) from error
         self.state = State.READY
         self.error = ""
@@ -108,18 +111,17 @@ class PredictProcess:
     def status(self) -> str:
         """How it stands, in words for people."""
         if self.state is not State.RUNNING:
-            words = {State.READY: "Ready.", State.DONE: "Done.", State.CANCELLED: "Cancelled."}
+            words = {State.READY: _("Ready."), State.DONE: _("Done."), State.CANCELLED: _("Cancelled.")}
             return words.get(self.state, self.error)
-        told = "Starting." if self._time_left is None else f"{math.floor(100 * self.fraction)} % done."
+        done = _("{percent} % done.").format(percent=math.floor(100 * self.fraction))
+        told = _("Starting.") if self._time_left is None else done
         if self.silent_seconds > _SILENCE_S:
-            silence = words_for_seconds(self.silent_seconds)
-            return (
-                f"{told} Nothing was heard for {silence}: the computer is busy, or the program hangs. Cancel ends it."
-            )
+            silence = _("Nothing was heard for {time}: the computer is busy, or the program hangs. Cancel ends it.")
+            return f"{told} {silence.format(time=words_for_seconds(self.silent_seconds))}"
         left = self.seconds_left
         if left is None or self.fraction == 1:  # what is written after the last slice is not told
             return told
-        return f"{told} About {words_for_seconds(left)} left."
+        return f"{told} {_('About {time} left.').format(time=words_for_seconds(left))}"
 
     def start(
         self,
@@ -243,7 +245,7 @@ class PredictProcess:
         maps = (result.anomaly_map, result.deviation_map, result.findings_map)
         is_complete = result.anomaly_map is not None and all(path is None or path.is_file() for path in maps)
         if result.has_map and not is_complete:
-            self._errors.append("The result came without its map; try again, and look whether the disk is full.")
+            self._errors.append(_("The result came without its map; try again, and look whether the disk is full."))
             return
         self._result = result
 

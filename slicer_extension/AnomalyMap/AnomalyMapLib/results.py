@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from .i18n import tr as _
+
 __all__ = [
     "JSON_ENDING",
     "LOW_P_VALUE",
@@ -175,17 +177,27 @@ def result_from_dict(values: Mapping[str, Any], anomaly_map: Path | None = None)
     version = _field(values, "schema_version", _word)
     if version.split(".")[0] != _SCHEMA:
         raise ResultError(
-            f"The result has schema version {version}, and this extension reads {_SCHEMA}.x; "
-            "install versions of the extension and of monai-sagan that belong together."
+            _(
+                "The result has schema version {version}, and this extension reads {known}.x; install versions of the "
+                "extension and of monai-sagan that belong together."
+            ).format(version=version, known=_SCHEMA)
         )
     slice_axis = _optional(values, "slice_axis", _index)
     peak = _optional(values, "peak", _peak)
     if slice_axis is not None and peak is not None and slice_axis >= len(peak.voxel):
-        raise ResultError(f"The result's slice_axis is {slice_axis}, but its peak has {len(peak.voxel)} axes.")
+        raise ResultError(
+            _("The result's slice_axis is {axis}, but its peak has {count} axes.").format(
+                axis=slice_axis, count=len(peak.voxel)
+            )
+        )
     slice_scores = _optional(values, "slice_scores", _numbers) or ()
     slice_p_values = _optional(values, "slice_p_values", _numbers_or_none) or ()
     if slice_p_values and len(slice_p_values) != len(slice_scores):
-        raise ResultError(f"The result has {len(slice_scores)} slice_scores, but {len(slice_p_values)} slice_p_values.")
+        raise ResultError(
+            _("The result has {scores} slice_scores, but {p_values} slice_p_values.").format(
+                scores=len(slice_scores), p_values=len(slice_p_values)
+            )
+        )
     return AnomalyResult(
         anomaly_map=anomaly_map or _optional(values, "anomaly_map", _path),
         input=_field(values, "input", _word),
@@ -224,11 +236,23 @@ def read_result(path: Path) -> AnomalyResult:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ResultError(f"{path}: {error.strerror}; choose a file that ends in {JSON_ENDING}.") from error
+        raise ResultError(
+            _("{path}: {reason}; choose a file that ends in {ending}.").format(
+                path=path, reason=error.strerror, ending=JSON_ENDING
+            )
+        ) from error
     except (ValueError, RecursionError) as error:
-        raise ResultError(f"{path}: this file is damaged or no JSON; choose one that ends in {JSON_ENDING}.") from error
+        raise ResultError(
+            _("{path}: this file is damaged or no JSON; choose one that ends in {ending}.").format(
+                path=path, ending=JSON_ENDING
+            )
+        ) from error
     if not isinstance(values, dict):
-        raise ResultError(f"{path}: this file holds no result; choose one that ends in {JSON_ENDING}.")
+        raise ResultError(
+            _("{path}: this file holds no result; choose one that ends in {ending}.").format(
+                path=path, ending=JSON_ENDING
+            )
+        )
     try:
         result = result_from_dict(values)
     except ResultError as error:
@@ -274,7 +298,7 @@ def result_to_json(result: AnomalyResult) -> str:
 
 def _field(values: Mapping[str, Any], name: str, kind: Callable[[str, Any], _T]) -> _T:
     if values.get(name) is None:
-        raise ResultError(f"The result has no {name}.")
+        raise ResultError(_("The result has no {name}.").format(name=name))
     return kind(name, values[name])
 
 
@@ -283,7 +307,7 @@ def _optional(values: Mapping[str, Any], name: str, kind: Callable[[str, Any], _
 
 
 def _word(name: str, value: Any) -> str:
-    return _of_type(name, value, str, "text")
+    return _of_type(name, value, str, _("text"))
 
 
 def _path(name: str, value: Any) -> Path:
@@ -291,26 +315,26 @@ def _path(name: str, value: Any) -> Path:
 
 
 def _switch(name: str, value: Any) -> bool:
-    return _of_type(name, value, bool, "true or false")
+    return _of_type(name, value, bool, _("true or false"))
 
 
 def _mapping(name: str, value: Any) -> Mapping[str, Any]:
-    return _of_type(name, value, Mapping, "an object")
+    return _of_type(name, value, Mapping, _("an object"))
 
 
 def _items(name: str, value: Any) -> Sequence[Any]:
-    return _of_type(name, value, (list, tuple), "a list")
+    return _of_type(name, value, (list, tuple), _("a list"))
 
 
 def _number(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
-        raise _unlike(name, value, "a finite number")
+        raise _unlike(name, value, _("a finite number"))
     return float(value)
 
 
 def _index(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise _unlike(name, value, "a whole number, 0 or more")
+        raise _unlike(name, value, _("a whole number, 0 or more"))
     return value
 
 
@@ -329,7 +353,7 @@ def _sentences(name: str, value: Any) -> tuple[str, ...]:
 def _place_in_mm(name: str, value: Any) -> tuple[float, float, float]:
     numbers = _numbers(name, value)
     if len(numbers) != 3:
-        raise _unlike(name, value, "three numbers")
+        raise _unlike(name, value, _("three numbers"))
     return cast(tuple[float, float, float], numbers)
 
 
@@ -377,4 +401,8 @@ def _of_type(name: str, value: Any, kind: Any, words: str) -> Any:
 
 
 def _unlike(name: str, value: Any, words: str) -> ResultError:
-    return ResultError(f"The result's {name} should be {words}, not {str(value)[:50]!r}.")
+    return ResultError(
+        _("The result's {name} should be {kind}, not {value}.").format(
+            name=name, kind=words, value=repr(str(value)[:50])
+        )
+    )

@@ -10,6 +10,7 @@ import slicer
 from . import laying, overlay, peak, rendering, segment, slice_scores
 from .description import Description, describe, describe_finding
 from .hierarchy import file_beside
+from .i18n import tr as _
 from .nodes import HeldNodes, give_name
 from .places import in_world, with_places
 from .results import AnomalyResult, Finding, result_from_dict, result_to_json
@@ -259,7 +260,7 @@ class ResultScene:
         map_node = self._map()
         result = self.result
         if result is None or result.peak is None:
-            raise VolumeError("This result tells no peak; run it again.")
+            raise VolumeError(_("This result tells no peak; run it again."))
         told = f"{result.peak.deviation:.1f} SD" if self.shows_deviation else f"{result.peak.value:.3g}"
         self._mark(peak.peak_position(map_node, result.peak.lps_mm), f"peak {told}")
 
@@ -391,17 +392,19 @@ class ResultScene:
     def _present_result(self) -> AnomalyResult:
         result = self.result
         if result is None:
-            raise VolumeError("There is no result in the scene; run it first.")
+            raise VolumeError(_("There is no result in the scene; run it first."))
         return result
 
     def _map(self) -> slicer.vtkMRMLScalarVolumeNode:
         map_node = self.node("anomalyMap")
         if map_node is None:
-            raise VolumeError("There is no anomaly map in the scene (any more); run it first.")
+            raise VolumeError(_("There is no anomaly map in the scene (any more); run it first."))
         return map_node
 
     def _table(self) -> slicer.vtkMRMLTableNode:
         table_node = self.node("scoreTable")
         if table_node is None:
-            raise VolumeError("There are no scores of slices in the scene: the result has none, or they were deleted.")
+            raise VolumeError(
+                _("There are no scores of slices in the scene: the result has none, or they were deleted.")
+            )
         return table_node

@@ -9,6 +9,7 @@ import numpy as np
 import slicer
 
 from .description import size_in_words
+from .i18n import tr as _
 from .labelmap import labelmap_of, mask_of
 from .results import Finding
 from .volumes import VolumeError, lay_under, voxel_ml
@@ -48,7 +49,9 @@ def make_segment(
     mask = slicer.util.arrayFromVolume(map_node) >= threshold
     num_voxels = int(np.count_nonzero(mask))
     if num_voxels == 0:
-        raise VolumeError(f"Nothing of the map lies above {threshold:.4g}; lower the threshold.")
+        raise VolumeError(
+            _("Nothing of the map lies above {threshold}; lower the threshold.").format(threshold=f"{threshold:.4g}")
+        )
     _remove(segmentation_node, SEGMENT_ID)
     _take_geometry(segmentation_node, input_node or map_node, map_node)
     name = f"Map above {threshold:.4g} ({size_in_words(num_voxels, voxel_ml(map_node))})"

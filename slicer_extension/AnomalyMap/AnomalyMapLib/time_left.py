@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from .i18n import tr as _
+
 __all__ = ["TimeLeft", "words_for_seconds"]
 
 # Over how many seconds the pace is averaged: the first slices are slow, and other programs come and go.
@@ -50,7 +52,7 @@ class TimeLeft:
 def words_for_seconds(seconds: float) -> str:
     """A time for people to read, no more exact than a guess is."""
     if seconds < 1:
-        return "1 s"
+        return _("1 s")
     if seconds < 90:
-        return f"{math.ceil(seconds)} s"
-    return f"{math.ceil(seconds / 60)} min"
+        return _("{number} s").format(number=math.ceil(seconds))
+    return _("{number} min").format(number=math.ceil(seconds / 60))

@@ -8,6 +8,8 @@ import numpy as np
 import slicer
 import vtk
 
+from .i18n import tr as _
+
 __all__ = [
     "VolumeError",
     "from_world",
@@ -44,14 +46,16 @@ def write_volume(node: slicer.vtkMRMLVolumeNode, path: Path) -> None:
         VolumeError: if the volume holds no voxels, or the file cannot be written.
     """
     if node.GetImageData() is None or 0 in node.GetImageData().GetDimensions():
-        raise VolumeError(f"{node.GetName()}: this volume holds no voxels; choose another one.")
+        raise VolumeError(_("{name}: this volume holds no voxels; choose another one.").format(name=node.GetName()))
     storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
     storage.SetFileName(str(path))
     storage.SetUseCompression(False)
     if not storage.WriteData(node):
         raise VolumeError(
-            f"{node.GetName()}: this volume could not be written to {path}; perhaps the disk is full, or the folder "
-            "may not be written to."
+            _(
+                "{name}: this volume could not be written to {path}; perhaps the disk is full, or the folder may not "
+                "be written to."
+            ).format(name=node.GetName(), path=path)
         )
 
 
@@ -71,14 +75,14 @@ def read_volume(path: Path) -> slicer.vtkMRMLScalarVolumeNode:
         VolumeError: if it cannot be read.
     """
     if not Path(path).is_file():
-        raise VolumeError(f"{path}: there is no such file.")
+        raise VolumeError(_("{path}: there is no such file.").format(path=path))
     node = slicer.vtkMRMLScalarVolumeNode()
     storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
     storage.SetForceRightHandedIJKCoordinateSystem(False)
     storage.SetSingleFile(True)  # otherwise a file of one slice is read with all of its folder, as a series
     storage.SetFileName(str(path))
     if not storage.ReadData(node) or node.GetImageData() is None:
-        raise VolumeError(f"{path}: this file is damaged or not a volume of grey values.")
+        raise VolumeError(_("{path}: this file is damaged or not a volume of grey values.").format(path=path))
     node.SetName(Path(path).name.split(".")[0])
     return node
 
@@ -100,8 +104,10 @@ def read_map(path: Path, input_node: slicer.vtkMRMLVolumeNode) -> slicer.vtkMRML
     difference = geometry_difference(node, input_node)
     if difference:
         raise VolumeError(
-            f"{path}: this map does not fit {input_node.GetName()}: {difference}. Choose the volume that it was "
-            "computed of, or run it again."
+            _(
+                "{path}: this map does not fit {name}: {difference}. Choose the volume that it was computed of, or run "
+                "it again."
+            ).format(path=path, name=input_node.GetName(), difference=difference)
         )
     return node
 
@@ -118,7 +124,8 @@ def geometry_difference(first: slicer.vtkMRMLVolumeNode, second: slicer.vtkMRMLV
     """
     sizes = [node.GetImageData().GetDimensions() for node in (first, second)]
     if sizes[0] != sizes[1]:
-        return "it has {} voxels and the volume {}".format(*(" x ".join(map(str, size)) for size in sizes))
+        first_size, second_size = (" x ".join(map(str, size)) for size in sizes)
+        return _("it has {first} voxels and the volume {second}").format(first=first_size, second=second_size)
     last = np.array(sizes[0]) - 1
     first_matrix, second_matrix = ijk_to_ras(first), ijk_to_ras(second)
     smallest = np.linalg.norm(second_matrix[:3, :3], axis=0).min()
@@ -130,7 +137,7 @@ def geometry_difference(first: slicer.vtkMRMLVolumeNode, second: slicer.vtkMRMLV
     corners = np.array([[i, j, k, 1] for i in (0, last[0]) for j in (0, last[1]) for k in (0, last[2])]).T
     shift = np.linalg.norm(((first_matrix - second_matrix @ turn) @ corners)[:3], axis=0).max()
     if shift > _LARGEST_SHIFT * smallest:
-        return f"its corners lie up to {shift:.3g} mm away from the volume's"
+        return _("its corners lie up to {shift} mm away from the volume's").format(shift=f"{shift:.3g}")
     return ""
 
 
