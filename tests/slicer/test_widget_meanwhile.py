@@ -45,6 +45,35 @@ class TestWhileAnotherModuleIsOpen:
         assert left.ui.scoreLabel.text == "0.25"
         assert left.ui.thresholdSlider.value == case.results.threshold
 
+    @pytest.mark.parametrize("is_deleted", [False, True])
+    def test_a_failure_is_told_too(
+        self,
+        panel: Any,
+        case: Any,
+        scene: Any,
+        child: Children,
+        messages: list[str],
+        wait_until: Callable[..., None],
+        is_deleted: bool,
+    ) -> None:
+        child("time.sleep(1)" if is_deleted else "", "sys.exit(3)")
+        panel.ui.applyButton.click()
+        panel.exit()
+        panel.parent.isEntered = False
+        if is_deleted:
+            scene.mrml.RemoveNode(case.input_node)
+        wait_until(lambda: not panel.apply.run.is_running)
+        expected = "volume is no longer in the scene, so" if is_deleted else "program stopped with exit code 3 (the log"
+        assert [message.startswith(f"Anomaly Map: The {expected}") for message in messages] == [True]
+
+    def test_a_result_that_cannot_be_shown_is_told_too(
+        self, left: Any, case: Any, messages: list[str], wait_until: Callable[..., None]
+    ) -> None:
+        case.input_node.SetSpacing(9, 9, 9)
+        wait_until(lambda: not left.apply.run.is_running)
+        assert len(messages) == 1
+        assert "this map does not fit head" in messages[0]
+
     def test_the_views_and_the_choice_are_left_alone_until_it_is_entered(
         self, left: Any, case: Any, scene: Any, messages: list[str], wait_until: Callable[..., None]
     ) -> None:
@@ -141,7 +170,7 @@ class TestWhileItsPackagesAreInstalled:
     ) -> None:
         meanwhile(lambda: scene.mrml.RemoveNode(case.input_node))
         panel.ui.applyButton.click()
-        assert panel.ui.statusLabel.text == "The volume is no longer in the scene, so nothing was run."
+        assert panel.ui.statusLabel.text.splitlines()[0] == "The volume is no longer in the scene, so nothing was run."
         assert panel.ui.applyButton.text == "Apply"
         assert list(temporary.iterdir()) == []
 

@@ -42,6 +42,20 @@ class TestTurnedVolume:
         panel.enter()
         assert panel.ui.statusLabel.isHidden()
 
+    def test_is_told_before_another_run(
+        self, panel: Any, case: Any, scene: Any, child: Children, apply: Callable[[], None]
+    ) -> None:
+        child("sys.exit(1)")
+        apply()
+        failure = panel.ui.statusLabel.text
+        turned = scene.add_volume(scenes.phantom()[0], case.matrix, "turned")
+        scene.move(turned, scenes.about_x(90), "Turn")
+        panel.ui.inputVolumeSelector.setCurrentNode(turned)
+        assert panel.ui.statusLabel.text == f"{failure}\n{self.WORDS}"
+        child("time.sleep(1)")
+        panel.ui.applyButton.click()
+        assert panel.ui.statusLabel.text == "Starting."
+
     def test_of_one_that_is_only_shifted_nothing_is_said(
         self, panel: Any, case: Any, scene: Any, show: Callable[..., Any]
     ) -> None:

@@ -113,7 +113,7 @@ class ApplySection:
     def _show_apply(self) -> None:
         button, running, problem = self._ui.applyButton, self.run.is_running, self._problem()
         # What is wrong with the volume is told at once: what is wrong with a bundle, the panel tells beside it.
-        status = self.run.status or self._volume_notice()
+        status = "\n".join(filter(None, [self.run.status, "" if running else self._volume_notice()]))
         self._ui.statusLabel.text = status
         self._ui.statusLabel.visible = bool(status)
         button.text = _("Cancel") if running else _("Apply")

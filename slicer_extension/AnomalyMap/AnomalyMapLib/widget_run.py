@@ -135,6 +135,7 @@ class Run:
             return
         if self._input_node.GetScene() is None:
             self.fail(_("The volume is no longer in the scene, so the run was cancelled."))
+            self._tell_failure()
             return
         self._process.poll()
         try:
@@ -154,3 +155,9 @@ class Run:
             raise
         finally:
             self.close()
+            if self._problem or self._process.state is State.FAILED:
+                self._tell_failure()
+
+    def _tell_failure(self) -> None:
+        """Tells it at the foot of Slicer's window too: another module may be open."""
+        slicer.util.showStatusMessage(_("Anomaly Map: {problem}").format(problem=self.status))
