@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +96,16 @@ class TestSegmentation:
         node.GetDisplayNode().SetSegmentVisibility("Finding1", False)
         node.CreateClosedSurfaceRepresentation()
         node.GetSegmentation().CollapseBinaryLabelmaps(False)
+        node.GetDisplayNode().SetOpacity2DOutline(0.5)
+        case.lay_deviation()
+        assert case.results.node("segmentation") is node  # and whoever has it open goes on
+        assert node.GetDisplayNode().GetOpacity2DOutline() == 0.5
+        assert node.GetDisplayNode().GetSegmentVisibility("Finding1")  # another one
         case.lay_deviation(findings=[case.finding(2, scenes.PEAK, 8.0)])
-        assert identifiers(case.results.node("segmentation")) == ["Finding2"]
-        assert scenes.count_nodes(case.scene)["vtkMRMLSegmentationNode"] == 1
+        assert identifiers(node) == ["Finding2"]
+        case.lay_deviation(findings=[])
+        assert case.results.node("segmentation") is None
+        assert node.GetScene() is None
 
     def test_a_segment_above_the_threshold_that_was_corrected(self, case: Case) -> None:
         case.lay()
@@ -218,15 +224,15 @@ class TestMarker:
 
 
 def test_a_name_that_somebody_gave_stays(case: Case, tmp_path: Path) -> None:
-    case.lay()
-    case.results.make_segment()
+    case.lay_deviation()
     case.results.node("segmentation").SetName("Reviewed")
     case.scene.save(tmp_path / "a.mrb")
     loaded = scenes.Scene.load(tmp_path / "a.mrb")
     back = ResultScene(loaded.holder)
-    path = scenes.write_map(tmp_path / "map.nrrd", case.voxels, case.matrix)
-    back.lay(replace(case.result(), anomaly_map=path), back.volume)
+    case.scene, case.results, case.input_node = loaded, back, back.volume
+    case.lay_deviation()
     back.make_segment()
     assert back.node("segmentation").GetName() == "Reviewed"
+    case.lay()
     assert back.node("anomalyMap").GetName() == "head anomaly map"
     loaded.close()

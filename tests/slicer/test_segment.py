@@ -71,14 +71,8 @@ def test_only_findings_are_removed(scene: Any) -> None:
     for identifier in ("Finding1", "Findings of mine", "Finding12"):
         segmentation.AddEmptySegment(identifier)
     make_segment(segmentation_node, map_node, map_node, 0.2)
-    assert remove_findings(segmentation_node)
+    remove_findings(segmentation_node)
     assert list(segmentation.GetSegmentIDs()) == ["Findings of mine", SEGMENT_ID]
-
-
-def test_whether_others_are_left_is_told(scene: Any) -> None:
-    _, segmentation_node = a_map(scene)
-    segmentation_node.GetSegmentation().AddEmptySegment("Finding1")
-    assert not remove_findings(segmentation_node)
 
 
 def test_moves_with_the_map(scene: Any) -> None:

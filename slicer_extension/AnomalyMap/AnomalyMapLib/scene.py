@@ -124,6 +124,7 @@ class ResultScene:
         self.holder.SetParameter(_FINDING, "")
         self.holder.SetParameter(_UNSEEN, "" if take_views else "true")
         if new_map is None:
+            self._remove_empty_segmentation()
             self._remove_nodes()
             if take_views:
                 overlay.show_background(input_node)
@@ -131,8 +132,9 @@ class ResultScene:
         laying.lay_map(self._nodes, result, new_map, input_node, take_views=take_views)
         laying.lay_scores(self._nodes, result)
         laying.lay_findings(self._nodes, result, new_findings, input_node)
+        self._remove_empty_segmentation()
         outlines = self.node("segmentation")
-        if outlines is not former_outlines:
+        if outlines is not None and outlines is not former_outlines:
             # They are seen in all views, whatever these show.
             outlines.SetDisplayVisibility(not overlay.shows_another(input_node))
         self._update_rendering()
@@ -371,9 +373,14 @@ class ResultScene:
         self._nodes.remove("peakMarker")
 
     def _remove_findings(self) -> None:
-        """Removes the segments of findings; the segmentation too, if nothing else is in it."""
+        """Removes the segments of findings. Their segmentation stays, with what somebody chose of its display."""
         segmentation_node = self._unchanged_segmentation()
-        if segmentation_node is not None and not segment.remove_findings(segmentation_node):
+        if segmentation_node is not None:
+            segment.remove_findings(segmentation_node)
+
+    def _remove_empty_segmentation(self) -> None:
+        segmentation_node = self.node("segmentation")
+        if segmentation_node is not None and segmentation_node.GetSegmentation().GetNumberOfSegments() == 0:
             self._nodes.remove("segmentation")
 
     def _unchanged_segmentation(self) -> slicer.vtkMRMLSegmentationNode | None:

@@ -86,17 +86,12 @@ def make_findings(
     _remember(segmentation_node)
 
 
-def remove_findings(segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:
-    """Takes out the segments of findings.
-
-    Returns:
-        Whether other segments, which somebody asked for or made by hand, are left.
-    """
+def remove_findings(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
+    """Takes out the segments of findings; others, which somebody asked for or made by hand, stay."""
     for identifier in _made(segmentation_node):
         if identifier != SEGMENT_ID:
             _remove(segmentation_node, identifier)
     _remember(segmentation_node)
-    return segmentation_node.GetSegmentation().GetNumberOfSegments() > 0
 
 
 def is_changed(segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:
