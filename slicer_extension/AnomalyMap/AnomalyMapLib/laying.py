@@ -141,10 +141,13 @@ def lay_findings(
     give_name(table_node, f"{map_node.GetName()} findings")
     fill_finding_table(table_node, map_node, result.findings)
     if labels_node is not None:
+        is_new = nodes.get("segmentation") is None
         segmentation_node = nodes.made("segmentation", "vtkMRMLSegmentationNode")
         give_name(segmentation_node, f"{map_node.GetName()} segmentation")
         lay_under(labels_node, input_node)
         segment.make_findings(segmentation_node, labels_node, input_node, result.findings)
+        if is_new:  # all views show it, whatever else they show
+            segmentation_node.SetDisplayVisibility(not overlay.shows_another(input_node))
 
 
 def check_scores(result: AnomalyResult, map_node: slicer.vtkMRMLScalarVolumeNode, map_path: Path) -> None:

@@ -110,13 +110,7 @@ class ResultScene:
             result = with_places(result, new_map)
             if result.findings and result.findings_map is not None:
                 new_findings = read_map(result.findings_map, input_node)
-        if input_node is not self.volume:
-            self._let_go()
-        if take_views:
-            self._hide_former()
-        self._remove_mark()
-        self._remove_findings()
-        former_outlines = self.node("segmentation")
+        self._make_room(input_node, take_views=take_views)
         if take_views or self.node("inputVolume") is None:
             self._nodes.hold("inputVolume", input_node)
         self.holder.SetNodeReferenceID(_RESULT_OF, input_node.GetID())
@@ -124,21 +118,16 @@ class ResultScene:
         self.holder.SetParameter(_FINDING, "")
         self.holder.SetParameter(_UNSEEN, "" if take_views else "true")
         if new_map is None:
-            self._remove_empty_segmentation()
             self._remove_nodes()
             if take_views:
                 overlay.show_background(input_node)
-            return
-        laying.lay_map(self._nodes, result, new_map, input_node, take_views=take_views)
-        laying.lay_scores(self._nodes, result)
-        laying.lay_findings(self._nodes, result, new_findings, input_node)
+        else:
+            laying.lay_map(self._nodes, result, new_map, input_node, take_views=take_views)
+            laying.lay_scores(self._nodes, result)
+            laying.lay_findings(self._nodes, result, new_findings, input_node)
+            self._update_rendering()
+            self._file()
         self._remove_empty_segmentation()
-        outlines = self.node("segmentation")
-        if outlines is not None and outlines is not former_outlines:
-            # They are seen in all views, whatever these show.
-            outlines.SetDisplayVisibility(not overlay.shows_another(input_node))
-        self._update_rendering()
-        self._file()
 
     def show_in_views(self) -> None:
         """Shows the result's volume in all slice views, with map and outlines over it, if they are still there."""
@@ -346,6 +335,17 @@ class ResultScene:
         if self.volume is not None:
             file_beside(self.volume, filter(None, map(self.node, ROLES[1:])))
 
+    def _make_room(self, input_node: slicer.vtkMRMLVolumeNode, *, take_views: bool) -> None:
+        """Takes away what there is of the earlier result, but what was asked for or made by hand."""
+        if input_node is not self.volume:
+            self._let_go()
+        if take_views:
+            self._hide_former()
+        self._remove_mark()
+        segmentation_node = self._unchanged_segmentation()
+        if segmentation_node is not None:
+            segment.remove_findings(segmentation_node)
+
     def _let_go(self) -> None:
         """Lets go of the result's nodes, which are of another volume."""
         for role in ROLES[1:]:
@@ -372,13 +372,8 @@ class ResultScene:
             self._nodes.hold("peakMarker", None)
         self._nodes.remove("peakMarker")
 
-    def _remove_findings(self) -> None:
-        """Removes the segments of findings. Their segmentation stays, with what somebody chose of its display."""
-        segmentation_node = self._unchanged_segmentation()
-        if segmentation_node is not None:
-            segment.remove_findings(segmentation_node)
-
     def _remove_empty_segmentation(self) -> None:
+        """Removes the segmentation if the result has nothing for it. Before that, it stays for whoever has it open."""
         segmentation_node = self.node("segmentation")
         if segmentation_node is not None and segmentation_node.GetSegmentation().GetNumberOfSegments() == 0:
             self._nodes.remove("segmentation")
