@@ -121,7 +121,8 @@ class PredictProcess:
         left = self.seconds_left
         if left is None or self.fraction == 1:  # what is written after the last slice is not told
             return told
-        return f"{told} {_('About {time} left.').format(time=words_for_seconds(left))}"
+        rest = _("About {time} left.").format(time=words_for_seconds(left))
+        return f"{told} {rest}"
 
     def start(
         self,
