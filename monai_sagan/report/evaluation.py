@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -58,24 +58,16 @@ def evaluation_metrics(
     """
     if not cases:
         raise ValueError("There is no case to evaluate.")
-    labels = [case.label for case in cases]
-    num_anomalous = labels.count(1)
+    num_anomalous = sum(case.label for case in cases)
     measured = [case for case in cases if case.label == 0 or case.measured_mask is not None]
-    num_outlined = len(measured) - labels.count(0)
     metrics: dict[str, Any] = {
         "num_healthy": len(cases) - num_anomalous,
         "num_anomalous": num_anomalous,
-        "num_outlined": num_outlined,
-        "auc": None,
-        "average_precision": None,
+        "num_outlined": sum(case.label for case in measured),
+        **_of_scores(cases, seed),
         "confidence": CONFIDENCE,
         "bootstrap_resamples": RESAMPLES,
-        "pixel_average_precision": None,
-        "lesion_pixel_share": None,
-        "peak_inside_share": None,
-        "dice": None,
-        "pixel_threshold": None,
-        "findings_dice": None,
+        **_of_pixels(measured, pixel_threshold),
         "at_threshold": _at_threshold(cases),
         "with_findings": _shares(
             cases, [None if case.num_findings is None else case.num_findings > 0 for case in cases]
@@ -83,57 +75,89 @@ def evaluation_metrics(
         "out_of_distribution": _shares(cases, [case.is_ood for case in cases]),
         "map": shown_map,
         "score_kind": score_kind,
-        "warnings": [],
     }
+    return metrics | {"warnings": [*_trained_on(cases), *_doubts_of_scores(metrics), *_not_outlined(metrics)]}
 
-    trained_on = [case.name for case in cases if case.is_trained_on]
-    if trained_on:
-        metrics["warnings"].append(
-            f"{len(trained_on)} of {len(cases)} test images look the same as images that the bundle was trained on, so "
-            f"that the figures are too good: {such_as(trained_on)}; take them out of the test set."
+
+def _of_scores(cases: Sequence[EvaluatedCase], seed: int) -> dict[str, Any]:
+    """How well scores tell the two classes apart; None where one of them is missing."""
+    labels, scores = [case.label for case in cases], [case.score for case in cases]
+    measures = {"auc": image_auc, "average_precision": image_average_precision}
+    if len(set(labels)) < 2:
+        return dict.fromkeys(measures)
+    settings: dict[str, Any] = {"confidence": CONFIDENCE, "resamples": RESAMPLES, "seed": seed}
+    return {name: measure(labels, scores, **settings).as_dict() for name, measure in measures.items()}
+
+
+def _of_pixels(cases: Sequence[EvaluatedCase], threshold: float | None) -> dict[str, Any]:
+    """How well maps find the lesions of cases whose lesions are outlined; None where there is no lesion."""
+    metrics: dict[str, Any] = dict.fromkeys(
+        (
+            "pixel_average_precision",
+            "lesion_pixel_share",
+            "peak_inside_share",
+            "dice",
+            "pixel_threshold",
+            "findings_dice",
         )
+    )
+    if not any(case.has_lesion for case in cases):
+        return metrics
+    maps = [case.measured_map for case in cases]
+    masks = [
+        np.zeros(case.measured_map.shape, dtype=bool) if case.measured_mask is None else case.measured_mask
+        for case in cases
+    ]
+    metrics["pixel_average_precision"] = pixel_average_precision(maps, masks)
+    metrics["lesion_pixel_share"] = sum(int(mask.sum()) for mask in masks) / sum(mask.size for mask in masks)
+    metrics["peak_inside_share"] = _peak_inside_share(cases)
+    if threshold is not None:
+        metrics["dice"] = dice(maps, masks, threshold)
+        metrics["pixel_threshold"] = float(threshold)
+    metrics["findings_dice"] = _findings_dice(cases)
+    return metrics
 
-    if 0 < num_anomalous < len(cases):
-        scores = [case.score for case in cases]
-        auc = image_auc(labels, scores, confidence=CONFIDENCE, resamples=RESAMPLES, seed=seed)
-        precision = image_average_precision(labels, scores, confidence=CONFIDENCE, resamples=RESAMPLES, seed=seed)
-        metrics["auc"], metrics["average_precision"] = auc.as_dict(), precision.as_dict()
-        if auc.value in (0.0, 1.0):
-            metrics["warnings"].append(
-                "The scores separate the two classes without exception, so the intervals of AUC and average precision "
-                "have no width: resampling these cases cannot show how the model does on others."
-            )
-        elif (fewest := min(num_anomalous, len(cases) - num_anomalous)) < _FEW:
-            metrics["warnings"].append(
-                f"Of one class there are only {fewest} cases, so the intervals of AUC and average precision are too "
-                f"narrow; have at least {_FEW} of each."
-            )
-    else:
-        missing = "healthy" if num_anomalous else "anomalous"
-        metrics["warnings"].append(
+
+def _trained_on(cases: Sequence[EvaluatedCase]) -> list[str]:
+    """A sentence if images of the test were trained on."""
+    known = [case.name for case in cases if case.is_trained_on]
+    if not known:
+        return []
+    return [
+        f"{len(known)} of {len(cases)} test images look the same as images that the bundle was trained on, so that the "
+        f"figures are too good: {such_as(known)}; take them out of the test set."
+    ]
+
+
+def _doubts_of_scores(metrics: Mapping[str, Any]) -> list[str]:
+    """A sentence if AUC and average precision, or their intervals, cannot be relied on."""
+    if metrics["auc"] is None:
+        missing = "healthy" if metrics["num_anomalous"] else "anomalous"
+        return [
             f"The test set has no {missing} case, so AUC and average precision, which compare the two classes, "
             "cannot be given."
-        )
-
-    if any(case.has_lesion for case in measured):
-        maps = [case.measured_map for case in measured]
-        masks = [
-            np.zeros(case.measured_map.shape, dtype=bool) if case.measured_mask is None else case.measured_mask
-            for case in measured
         ]
-        metrics["pixel_average_precision"] = pixel_average_precision(maps, masks)
-        metrics["lesion_pixel_share"] = sum(int(mask.sum()) for mask in masks) / sum(mask.size for mask in masks)
-        metrics["peak_inside_share"] = _peak_inside_share(measured)
-        if pixel_threshold is not None:
-            metrics["dice"] = dice(maps, masks, pixel_threshold)
-            metrics["pixel_threshold"] = float(pixel_threshold)
-        metrics["findings_dice"] = _findings_dice(measured)
-        if num_outlined < num_anomalous:
-            metrics["warnings"].append(
-                f"{num_anomalous - num_outlined} of {num_anomalous} anomalous cases have no lesion mask and are left "
-                "out of the pixel measures."
-            )
-    return metrics
+    if metrics["auc"]["value"] in (0.0, 1.0):
+        return [
+            "The scores separate the two classes without exception, so the intervals of AUC and average precision "
+            "have no width: resampling these cases cannot show how the model does on others."
+        ]
+    fewest = min(metrics["num_healthy"], metrics["num_anomalous"])
+    if fewest < _FEW:
+        return [
+            f"Of one class there are only {fewest} cases, so the intervals of AUC and average precision are too "
+            f"narrow; have at least {_FEW} of each."
+        ]
+    return []
+
+
+def _not_outlined(metrics: Mapping[str, Any]) -> list[str]:
+    """A sentence if lesions are outlined in some of the anomalous cases only."""
+    total = metrics["num_anomalous"]
+    left_out = total - metrics["num_outlined"]
+    if metrics["pixel_average_precision"] is None or not left_out:
+        return []
+    return [f"{left_out} of {total} anomalous cases have no lesion mask and are left out of the pixel measures."]
 
 
 def _peak_inside_share(cases: Sequence[EvaluatedCase]) -> dict[str, float]:
