@@ -150,7 +150,7 @@ def phantom_volume(
 
     Args:
         rng: where every random choice comes from.
-        size: voxels along x (columns), y (rows) and z (slices), the order in which SimpleITK gives a size.
+        size: voxels along x (columns), y (rows) and z (slices), the order in which ITK gives a size.
         lesion: whether the subject has one or two lesions, well inside the stack.
 
     Returns:

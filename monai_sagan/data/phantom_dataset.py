@@ -220,13 +220,13 @@ def _write_volumes(folder: Path, seed: int) -> None:
 
 def _write_volume(path: Path, array: np.ndarray) -> None:
     """Write a volume (z, y, x) with a geometry in which no two things are alike, so that a mix-up shows."""
-    import SimpleITK as sitk
+    import itk  # takes seconds
 
-    image = sitk.GetImageFromArray(array)
+    image = itk.image_view_from_array(array)
     image.SetSpacing(_VOLUME_SPACING_MM)
     image.SetOrigin(_VOLUME_ORIGIN_MM)
-    image.SetDirection(_direction().ravel().tolist())
-    sitk.WriteImage(image, str(path), useCompression=True)
+    image.SetDirection(itk.matrix_from_array(_direction()))
+    itk.imwrite(image, str(path), compression=True)
 
 
 def _direction() -> np.ndarray:

@@ -204,7 +204,7 @@ class TestWrite:
         def disk_full(*args, **kwargs):
             raise OSError("no space left on device")
 
-        monkeypatch.setattr(sitk, "WriteImage", disk_full)
+        monkeypatch.setattr("itk.imwrite", disk_full)
         with pytest.raises(OSError, match="no space left"):
             write_phantom(tmp_path / "data", **COUNTS)
         assert list(tmp_path.iterdir()) == []
