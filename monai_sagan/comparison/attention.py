@@ -15,7 +15,7 @@ from statistics import fmean
 from typing import Any
 
 from monai_sagan.bundle_files import TRAINED_ON
-from monai_sagan.comparison.table import comparison_table
+from monai_sagan.comparison.attention_table import comparison_table
 from monai_sagan.comparison.trials import keep_settings, run_share, spread
 from monai_sagan.data import read_labeled_images
 from monai_sagan.errors import UserError

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from monai_sagan.comparison.cells import difference_and_interval, mean_and_spread
+from monai_sagan.markdown import markdown_table
 
 __all__ = ["HEADINGS", "detection_rows", "detection_table"]
 
@@ -34,8 +37,7 @@ def detection_table(comparison: Mapping[str, Any]) -> str:
     for result in comparison["results"]:
         if result["anomaly_ratio"] is not None:
             parts.append(f"Anomaly ratio {result['anomaly_ratio']:g}:\n")
-        rows = [HEADINGS, tuple("---" for _ in HEADINGS), *detection_rows(result["methods"])]
-        parts.append("\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n")
+        parts.append(markdown_table(HEADINGS, detection_rows(result["methods"])) + "\n")
     return "\n".join([*parts, _explanation(comparison), ""])
 
 
@@ -44,37 +46,32 @@ def detection_rows(methods: Mapping[str, Any]) -> list[tuple[str, ...]]:
     return [
         (
             name,
-            _mean_and_spread(found["auc"], ".3f"),
+            mean_and_spread(found["auc"]),
             f"{found['auc']['low']:.3f} to {found['auc']['high']:.3f}",
-            *_difference(found["difference"]),
-            _mean_and_spread(found["pixel_average_precision"], ".3f"),
-            _mean_and_spread(found["peak_inside_share"], ".3f"),
-            _mean(found["seconds"]),
-            _mean(found["images_per_second"]),
-            _mean(found["peak_gpu_memory_mib"] or found["peak_memory_mib"]),
+            _if_told(difference_and_interval, found["difference"]),
+            _if_told(_p_value, found["difference"]),
+            _if_told(mean_and_spread, found["pixel_average_precision"]),
+            _if_told(mean_and_spread, found["peak_inside_share"]),
+            _if_told(_mean, found["seconds"]),
+            _if_told(_mean, found["images_per_second"]),
+            _if_told(_mean, found["peak_gpu_memory_mib"] or found["peak_memory_mib"]),
         )
         for name, found in methods.items()
     ]
 
 
-def _mean_and_spread(found: Mapping[str, Any] | None, form: str) -> str:
-    if found is None:
+def _if_told(text: Callable[[Mapping[str, Any]], str], found: Mapping[str, Any] | None) -> str:
+    return "" if found is None else text(found)
+
+
+def _mean(found: Mapping[str, Any]) -> str:
+    return f"{found['mean']:.0f}"
+
+
+def _p_value(found: Mapping[str, Any]) -> str:
+    if found["p_value"] is None:
         return ""
-    spread = "" if found["spread"] is None else f" ± {found['spread']:{form}}"
-    return f"{found['mean']:{form}}{spread}"
-
-
-def _mean(found: Mapping[str, Any] | None) -> str:
-    return "" if found is None else f"{found['mean']:.0f}"
-
-
-def _difference(found: Mapping[str, Any] | None) -> tuple[str, str]:
-    if found is None:
-        return "", ""
-    if found["low"] is None:
-        return f"{found['mean']:+.3f}", ""
-    interval = f"{found['mean']:+.3f} ({found['low']:+.3f} to {found['high']:+.3f})"
-    return interval, "< 0.0001" if found["p_value"] < 1e-4 else f"{found['p_value']:.4f}"
+    return "< 0.0001" if found["p_value"] < 1e-4 else f"{found['p_value']:.4f}"
 
 
 def _explanation(comparison: Mapping[str, Any]) -> str:

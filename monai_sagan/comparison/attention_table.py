@@ -1,9 +1,12 @@
-"""A comparison as a table for people."""
+"""A comparison of networks with and without global attention as a table for people."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
+from monai_sagan.comparison.cells import difference_and_interval, mean_and_spread
+from monai_sagan.markdown import markdown_table
 
 __all__ = ["comparison_rows", "comparison_table"]
 
@@ -20,9 +23,8 @@ def comparison_table(comparison: Mapping[str, Any]) -> str:
     Returns:
         A table, and how it is to be read.
     """
-    rows = [_HEADINGS, tuple("---" for _ in _HEADINGS), *comparison_rows(comparison)]
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([*lines, "", _explanation(comparison), ""])
+    table = markdown_table(_HEADINGS, comparison_rows(comparison))
+    return f"{table}\n\n{_explanation(comparison)}\n"
 
 
 def comparison_rows(comparison: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -31,24 +33,14 @@ def comparison_rows(comparison: Mapping[str, Any]) -> list[tuple[str, ...]]:
         (
             name,
             _NAMES[measure],
-            _mean_and_spread(found["without"]),
-            _mean_and_spread(found["with"]),
-            _difference(found["difference"]),
+            mean_and_spread(found["without"]),
+            mean_and_spread(found["with"]),
+            difference_and_interval(found["difference"]),
             "" if found["difference"]["p_value"] is None else f"{found['difference']['p_value']:.3f}",
         )
         for name, summary in comparison["backbones"].items()
         for measure, found in summary.items()
     ]
-
-
-def _mean_and_spread(found: Mapping[str, Any]) -> str:
-    spread = "" if found["spread"] is None else f" ± {found['spread']:.3f}"
-    return f"{found['mean']:.3f}{spread}"
-
-
-def _difference(found: Mapping[str, Any]) -> str:
-    interval = "" if found["low"] is None else f" ({found['low']:+.3f} to {found['high']:+.3f})"
-    return f"{found['mean']:+.3f}{interval}"
 
 
 def _explanation(comparison: Mapping[str, Any]) -> str:
