@@ -9,33 +9,31 @@ docs/results/attention.md is what it prints: medians of the ratios to the step w
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
-from collections.abc import Callable
-from pathlib import Path
+from argparse import ArgumentParser
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from machine import describe_machine
-from timing import in_turn, ratios
+from result_files import parse_arguments, write_result
+from spreads import ratios
+from timing import in_turn
 
 from monai_sagan.losses import AttentionClassificationLoss
+from monai_sagan.markdown import markdown_table
 from monai_sagan.networks import GlobalAttentionClassifier, GlobalSpatialAttention, make_backbone
 
-RESULTS = Path(__file__).resolve().parent / "results"
 SIZE = [64, 64]
 BATCH = 32
 NETWORKS: dict[str, dict[str, float]] = {"resnet50": {}, "resnet18": {}, "resnet10": {"widen_factor": 0.25}}
 SOURCES = ("batch", "bank", "statistics")
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Runs what the arguments say."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=30)
-    parser.add_argument("--device", default="cpu")
-    arguments = parser.parse_args()
+    arguments = parse_arguments(parser, argv)
     device = torch.device(arguments.device)
     rows = []
     for name, settings in NETWORKS.items():
@@ -44,10 +42,7 @@ def main() -> None:
             sources = SOURCES if kind == "training" else ("frozen",)
             steps = {source: make(name, settings, source, device) for source in (None, *sources)}
             rows += [{"network": name, "kind": kind, **row} for row in compare(steps, arguments.repeats, device)]
-    result = {"machine": describe_machine(arguments.device), "size": SIZE, "batch": BATCH, "rows": rows}
-    path = RESULTS / f"attention_{device.type}.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_result("attention", arguments, {"size": SIZE, "batch": BATCH, "rows": rows})
     print(make_table(rows))
 
 
@@ -115,13 +110,12 @@ def compare(steps: dict[Any, Callable[[], None]], repeats: int, device: torch.de
 
 def make_table(rows: list[dict[str, Any]]) -> str:
     """Medians, and in brackets the middle half of the ratios, as Markdown."""
-    lines = ["| network | step | attention | milliseconds | ratio |", "| --- | --- | --- | --- | --- |"]
+    cells = []
     for row in rows:
-        ratios = row["ratios"]
-        low, middle, high = statistics.quantiles(ratios, n=4)
+        low, middle, high = statistics.quantiles(row["ratios"], n=4)
         ratio = "1" if row["source"] == "none" else f"{middle:.3f} ({low:.3f} to {high:.3f})"
-        lines.append(f"| {row['network']} | {row['kind']} | {row['source']} | {1000 * row['seconds']:.1f} | {ratio} |")
-    return "\n".join(lines)
+        cells.append([row["network"], row["kind"], row["source"], f"{1000 * row['seconds']:.1f}", ratio])
+    return markdown_table(["network", "step", "attention", "milliseconds", "ratio"], cells)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ import torch
 from result_files import parse_arguments, write_result
 from torch import nn
 
+from monai_sagan.markdown import markdown_table
 from monai_sagan.networks import SAGANGenerator
 
 NETWORKS = {"published size": (64, 6), "as it ships": (8, 2)}
@@ -152,18 +153,15 @@ BACKENDS: dict[str, Callable[[nn.Module], Run | None]] = {
 
 def make_table(runs: list[dict[str, object]]) -> str:
     """Medians in milliseconds, as Markdown; seconds until the first result at the largest batch."""
-    heads = " | ".join(f"{count} patches" for count in PATCHES)
-    lines = [
-        f"| network | backend | {heads} | ready after (s) | error |",
-        "| --- | --- |" + " --- |" * (len(PATCHES) + 2),
-    ]
+    rows = []
     for network, backend in dict.fromkeys((run["network"], run["backend"]) for run in runs):
         same = [run for run in runs if (run["network"], run["backend"]) == (network, backend)]
-        times = " | ".join(f"{1e3 * statistics.median(run['seconds_image']):.1f}" for run in same)  # type: ignore[type-var]
+        times = [f"{1e3 * statistics.median(run['seconds_image']):.1f}" for run in same]  # type: ignore[type-var]
         ready = same[-1]["seconds_load"] + same[-1]["seconds_first"]  # type: ignore[operator]
         error = max(run["error"] for run in same)  # type: ignore[type-var]
-        lines.append(f"| {network} | {backend} | {times} | {ready:.1f} | {error:.0e} |")
-    return "\n".join(lines)
+        rows.append([network, backend, *times, f"{ready:.1f}", f"{error:.0e}"])
+    counts = [f"{count} patches" for count in PATCHES]
+    return markdown_table(["network", "backend", *counts, "ready after (s)", "error"], rows)  # type: ignore[list-item]
 
 
 if __name__ == "__main__":

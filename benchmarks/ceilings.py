@@ -17,7 +17,8 @@ from typing import Any
 
 import torch
 from result_files import parse_arguments, write_result
-from timing import in_turn, spread
+from spreads import spread
+from timing import in_turn
 from torch.nn.functional import conv2d
 from torch.utils.flop_counter import FlopCounterMode
 

@@ -22,6 +22,7 @@ from result_files import parse_arguments, write_result
 
 from monai_sagan.data import load_test_set
 from monai_sagan.familiarity import Likeness
+from monai_sagan.markdown import markdown_table
 from monai_sagan.transforms import NetworkSamples
 
 __all__ = ["COPIES", "measure"]
@@ -60,10 +61,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments.given = [folder.name for folder in arguments.data]  # where they lie is nobody's business
     arguments.data = arguments.given
     write_result("copies", arguments, {"known": found})
-    print(f"| known again, of | {' | '.join(found)} |\n|{' --- |' * (1 + len(found))}")
-    for kind in (*COPIES, OTHERS):
-        cells = [f"{known[kind]['known']} of {known[kind]['images']}" for known in found.values()]
-        print(f"| {kind} | {' | '.join(cells)} |")
+    rows = [
+        [kind, *(f"{known[kind]['known']} of {known[kind]['images']}" for known in found.values())]
+        for kind in (*COPIES, OTHERS)
+    ]
+    print(markdown_table(["known again, of", *found], rows))
 
 
 def measure(folder: Path) -> dict[str, dict[str, int]]:

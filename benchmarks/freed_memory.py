@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 from result_files import parse_arguments, write_result
-from timing import compare, table_of
+from spreads import compare, table_of
 
 from monai_sagan.memory import keep_freed_memory
 from monai_sagan.networks import ContrastNetwork, SAGANGenerator

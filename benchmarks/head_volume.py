@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from result_files import parse_arguments, write_result
+from spreads import spread, spread_text
+
+from monai_sagan.markdown import markdown_table
 
 HERE = Path(__file__).resolve().parent
 SIZE = (256, 256, 160)
@@ -93,18 +95,15 @@ def time_process(arguments: list[object]) -> dict[str, float]:
 
 def make_table(runs: list[dict[str, dict[str, float]]]) -> str:
     """Medians, and in brackets least and largest, as Markdown; ratios are of runs that followed each other."""
-    lines = ["| | seconds, command to map | ratio | processor seconds | ratio |", "| --- | --- | --- | --- | --- |"]
+    rows = []
     for name in runs[0]:
-        cells = [name]
+        row = [name]
         for key in ("seconds", "seconds_processor"):
             ratios = [run[PUBLISHED][key] / run[name][key] for run in runs]
-            cells += [_spread([run[name][key] for run in runs], 1), "1" if name == PUBLISHED else _spread(ratios, 2)]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _spread(values: list[float], digits: int) -> str:
-    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+            seconds = spread_text(spread([run[name][key] for run in runs]), ".1f")
+            row += [seconds, "1" if name == PUBLISHED else spread_text(spread(ratios), ".2f")]
+        rows.append(row)
+    return markdown_table(["", "seconds, command to map", "ratio", "processor seconds", "ratio"], rows)
 
 
 if __name__ == "__main__":

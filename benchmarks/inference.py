@@ -28,7 +28,8 @@ from PIL import Image
 from published import as_pictures, images_to_test, published_flags, published_scores
 from published_generator import PublishedGenerator
 from result_files import parse_arguments, write_result
-from timing import in_turn, ratios, spread
+from spreads import ratios, spread
+from timing import in_turn
 
 from monai_sagan.bundle_files import CONTRAST, FAMILIARITY
 from monai_sagan.derived_bundle import derive_bundle

@@ -5,28 +5,28 @@
 DATA holds folders in the Med-AD layout (with a data.json) and folders of classes. For each data set, and for each class
 of the others, over several splits: a bundle learns what its images look like, is calibrated with the healthy images set
 aside, and judges test images of its own and of other kinds, all by the entries of the bundle's config. Of a class, 195
-images are healthy, 25 unlabelled and 30 the test. Writes benchmarks/results/out_of_distribution.json and prints the
-table of docs/results/out_of_distribution.md: the share flagged, mean over the splits and, in brackets, the worst.
+images are healthy, 25 unlabelled and 30 the test. Writes benchmarks/results/out_of_distribution_cpu.json and prints
+the table of docs/results/out_of_distribution.md: the share flagged, mean over the splits and, in brackets, the worst.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import random
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from argparse import ArgumentParser
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from machine import describe_machine
 from monai.bundle import ConfigParser
 from PIL import Image
+from result_files import parse_arguments, write_result
 from scipy.stats import betabinom
 from sklearn.datasets import load_sample_images
 
@@ -34,8 +34,8 @@ from monai_sagan.bundles import find_bundle
 from monai_sagan.calibration import conformal_p_value
 from monai_sagan.data import load_calibration_set, load_test_set, phantom_image, write_trained_on
 from monai_sagan.derived_bundle import derive_bundle
+from monai_sagan.markdown import markdown_table
 
-RESULTS = Path(__file__).resolve().parent / "results"
 RATE = 0.05
 TRAINED, UNLABELED = 195, 25  # of a class; the rest is the test
 BLOCKS = 8  # a side
@@ -88,21 +88,22 @@ def other_images() -> dict[str, list[Pixels]]:
     }
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Runs what the arguments say."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--splits", type=int, default=5)
-    arguments = parser.parse_args()
+    arguments = parse_arguments(parser, argv, is_of_cpu=True)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), arguments.data.resolve())
         rows = [row for kind in bench.kinds for split in range(arguments.splits) for row in bench.run(kind, split)]
-    result = {"machine": describe_machine("cpu"), "splits": arguments.splits, "rows": rows, **bench.times()}
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "out_of_distribution.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    times = bench.times()
+    arguments.given = [text.removeprefix(f"{arguments.data.parent}/") for text in arguments.given]
+    arguments.data = arguments.data.name  # where it lies is nobody's business
+    write_result("out_of_distribution", arguments, {"rows": rows, **times})
     print(make_table(rows))
-    print(f"\nmilliseconds an image: {result['milliseconds']:.2f}, seconds to learn: {result['seconds']:.1f}")
+    print(f"\nmilliseconds an image: {times['milliseconds']:.2f}, seconds to learn: {times['seconds']:.1f}")
 
 
 class Bench:
@@ -219,11 +220,9 @@ def make_table(rows: list[dict[str, Any]]) -> str:
     kinds = list(dict.fromkeys(row["made_for"] for row in rows))
     groups = [OWN, ANOMALOUS, *HARMLESS, *MADE_UP]
     groups += [one for one in dict.fromkeys(row["images"] for row in rows) if one not in groups]
-    lines = ["| flagged of | " + " | ".join(kinds) + " |", "| --- |" + " --- |" * len(kinds)]
-    for group in groups:
-        lines.append(f"| {group} | " + " | ".join(_cell(rows, kind, group) for kind in kinds) + " |")
-    lines.append("| splits with more false alarms than chance | " + " | ".join(_alarms(rows, k) for k in kinds) + " |")
-    return "\n".join(lines)
+    cells = [[group, *(_cell(rows, kind, group) for kind in kinds)] for group in groups]
+    cells.append(["splits with more false alarms than chance", *(_alarms(rows, kind) for kind in kinds)])
+    return markdown_table(["flagged of", *kinds], cells)
 
 
 def _of(rows: list[dict[str, Any]], kind: str, group: str) -> list[dict[str, Any]]:

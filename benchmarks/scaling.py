@@ -21,7 +21,8 @@ from inference import make_bundle, write_pictures
 from memory import PeakMemory
 from published import as_pictures
 from result_files import parse_arguments, write_result
-from timing import in_turn, spread
+from spreads import spread
+from timing import in_turn
 
 from monai_sagan.workflows import predict
 

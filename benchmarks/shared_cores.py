@@ -19,7 +19,8 @@ from pathlib import Path
 
 import torch
 from result_files import parse_arguments, write_result
-from timing import compare, in_turn, table_of
+from spreads import compare, table_of
+from timing import in_turn
 
 from monai_sagan.networks import SAGANGenerator
 

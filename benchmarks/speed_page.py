@@ -16,6 +16,8 @@ from typing import Any
 from inference import NETWORK
 from result_files import RESULTS, read_results
 
+from monai_sagan.markdown import markdown_table
+
 __all__ = ["TABLES", "draw_growth", "fill"]
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -303,10 +305,7 @@ def _number(value: float) -> str:
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    if not rows:
-        return "Not measured yet."
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown_table(heads, rows) if rows else "Not measured yet."
 
 
 if __name__ == "__main__":

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import statistics
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Hashable, Mapping
+from typing import TypeVar
 
 import torch
 
-__all__ = ["Clock", "compare", "in_turn", "ratios", "spread", "table_of"]
+__all__ = ["Clock", "in_turn"]
 
 Name = TypeVar("Name", bound=Hashable)
 
@@ -61,37 +60,3 @@ def in_turn(
             if turn >= warm_up:
                 seconds[name].append(elapsed)
     return seconds
-
-
-def ratios(slow: list[float], fast: list[float]) -> list[float]:
-    """How many times as fast the second was, turn by turn."""
-    return [one / other for one, other in zip(slow, fast, strict=True)]
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    """``median``, ``least`` and ``most``."""
-    return {"median": statistics.median(values), "least": min(values), "most": max(values)}
-
-
-def compare(what: str, slow: tuple[str, list[float]], fast: tuple[str, list[float]]) -> dict[str, Any]:
-    """A row of a result: ``what`` was done, the spread of either's seconds by its name, and that of their ``ratio``."""
-    (slow_name, slow_seconds), (fast_name, fast_seconds) = slow, fast
-    return {
-        "what": what,
-        slow_name: spread(slow_seconds),
-        fast_name: spread(fast_seconds),
-        "ratio": spread(ratios(slow_seconds, fast_seconds)),
-    }
-
-
-def table_of(headings: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows of :func:`compare` as Markdown: medians, and in brackets least and most."""
-    lines = [f"| {' | '.join(headings)} |", f"|{' --- |' * len(headings)}"]
-    for row in rows:
-        cells = [
-            f"{value['median']:.3g} ({value['least']:.3g} to {value['most']:.3g})"
-            for key, value in row.items()
-            if key != "what"
-        ]
-        lines.append(f"| {' | '.join([row['what'], *cells])} |")
-    return "\n".join(lines)

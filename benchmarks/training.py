@@ -27,7 +27,8 @@ from memory import PeakMemory, held
 from published import PublishedTraining, as_pictures, batches_to_train, published_flags
 from published_generator import PublishedGenerator
 from result_files import parse_arguments, write_result
-from timing import Clock, ratios, spread
+from spreads import ratios, spread
+from timing import Clock
 
 from monai_sagan.bundles import run_bundle
 from monai_sagan.data import HealthyUnlabeledDataset

@@ -23,6 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from result_files import parse_arguments, write_result
+from spreads import spread, spread_text
+
+from monai_sagan.markdown import markdown_table
 
 SIDE = 512
 # Width and depth of the generator: as published, and as the bundle ships.
@@ -144,25 +147,17 @@ def gigabytes_now() -> float:
 
 def make_table(runs: list[dict[str, Any]]) -> str:
     """Medians of the repeats, and in brackets the least and the largest, as Markdown; of memory the largest."""
-    lines = [
-        "| network | slices | seconds | network | network, start counted | memory beyond (GB) | GPU (GB) |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    headings = ["network", "slices", "seconds", "network", "network, start counted", "memory beyond (GB)", "GPU (GB)"]
+    rows = []
     for network, count in dict.fromkeys((run["network"], run["slices"]) for run in runs):
         same = [run for run in runs if (run["network"], run["slices"]) == (network, count)]
         share = statistics.median(run["seconds_network"] / run["seconds"] for run in same)
         whole = statistics.median(run["seconds_network"] / (run["seconds"] + run["seconds_start"]) for run in same)
         beyond, gpu = (max(run[key] for run in same) for key in ("gigabytes_beyond", "gigabytes_gpu"))
-        lines.append(
-            f"| {network} | {count} | {_spread([run['seconds'] for run in same])} | {share:.0%} | {whole:.0%} "
-            f"| {beyond:.2f} | {gpu:.2f} |"
-        )
-    start = _spread([run["seconds_start"] for run in runs])
-    return "\n".join([*lines, "", f"Start of the program: {start} seconds."])
-
-
-def _spread(values: list[float]) -> str:
-    return f"{statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f})"
+        seconds = spread_text(spread([run["seconds"] for run in same]), ".1f")
+        rows.append([network, str(count), seconds, f"{share:.0%}", f"{whole:.0%}", f"{beyond:.2f}", f"{gpu:.2f}"])
+    start = spread_text(spread([run["seconds_start"] for run in runs]), ".1f")
+    return f"{markdown_table(headings, rows)}\n\nStart of the program: {start} seconds."
 
 
 if __name__ == "__main__":

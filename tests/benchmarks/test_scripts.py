@@ -28,7 +28,8 @@ import training
 from bundle_parts import write_images
 from ignite.engine import Engine
 from memory import PeakMemory, held
-from timing import in_turn, ratios, spread
+from spreads import ratios, spread
+from timing import in_turn
 
 CPU = torch.device("cpu")
 
