@@ -20,6 +20,7 @@ __all__ = [
     "DAMAGED",
     "DICOM_SUFFIXES",
     "OWN_RESULT",
+    "frame_group",
     "has_position",
     "kind_without_image",
     "may_be_dicom",
@@ -204,22 +205,28 @@ def _read_frames(header: Dataset, path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def _frame_plane(header: Dataset, frame: Dataset) -> Plane | None:
     size = int(header.Columns), int(header.Rows)
-    position = _of_frame(header, frame, "PlanePositionSequence", "ImagePositionPatient")
-    orientation = _of_frame(header, frame, "PlaneOrientationSequence", "ImageOrientationPatient")
-    spacing = _of_frame(header, frame, "PixelMeasuresSequence", "PixelSpacing")
+    position = frame_group(header, frame, "PlanePositionSequence").get("ImagePositionPatient")
+    orientation = frame_group(header, frame, "PlaneOrientationSequence").get("ImageOrientationPatient")
+    spacing = frame_group(header, frame, "PixelMeasuresSequence").get("PixelSpacing")
     if position is None or orientation is None or spacing is None:
         return None
     return Plane.from_dicom(position, orientation, spacing, size)
 
 
 def _rescaling(header: Dataset, frame: Dataset) -> tuple[Any, Any]:
-    group = "PixelValueTransformationSequence"
-    return _of_frame(header, frame, group, "RescaleSlope"), _of_frame(header, frame, group, "RescaleIntercept")
+    group = frame_group(header, frame, "PixelValueTransformationSequence")
+    return group.get("RescaleSlope"), group.get("RescaleIntercept")
 
 
-def _of_frame(header: Dataset, frame: Dataset, group: str, keyword: str) -> Any:
-    """An attribute of a frame's own functional group, or of the one that all frames share; None without either."""
+def frame_group(header: Dataset, frame: Dataset, name: str) -> Dataset:
+    """A frame's own functional group, or the one that all frames share; empty without either.
+
+    Args:
+        header: of the file.
+        frame: its item of PerFrameFunctionalGroupsSequence.
+        name: of the group's sequence, such as PlanePositionSequence.
+    """
     for groups in (frame, *(header.get("SharedFunctionalGroupsSequence") or [])):
-        for item in groups.get(group) or []:
-            return item.get(keyword)
-    return None
+        for group in groups.get(name) or []:
+            return group
+    return Dataset()

@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from pydicom import Dataset
 
-from monai_sagan.dicom_results.source import Plane, Source
+from monai_sagan.dicom_results.source import Source, SourcePlane
 from monai_sagan.report.pictures import grey_pixels, map_pixels
 
 __all__ = ["OverlayContent", "add_band", "blend", "make_overlay"]
@@ -42,7 +42,7 @@ class OverlayContent:
 
 
 def make_overlay(
-    source: Source, plane: Plane, pixels: np.ndarray, number: int, series: dict[str, Any], statement: str = ""
+    source: Source, plane: SourcePlane, pixels: np.ndarray, number: int, series: dict[str, Any], statement: str = ""
 ) -> Dataset:
     """Makes a secondary capture of one plane.
 
@@ -79,7 +79,7 @@ def make_overlay(
     return capture
 
 
-def _refer(capture: Dataset, plane: Plane, purpose: Dataset) -> None:
+def _refer(capture: Dataset, plane: SourcePlane, purpose: Dataset) -> None:
     reference = Dataset()
     reference.ReferencedSOPClassUID = plane.header.SOPClassUID
     reference.ReferencedSOPInstanceUID = plane.header.SOPInstanceUID
@@ -90,7 +90,7 @@ def _refer(capture: Dataset, plane: Plane, purpose: Dataset) -> None:
     capture.SourceImageSequence = [reference]
 
 
-def _place(capture: Dataset, source: Source, plane: Plane) -> None:
+def _place(capture: Dataset, source: Source, plane: SourcePlane) -> None:
     """Gives a capture the plane's place in space, or, without one, what is known of it."""
     if "PixelSpacing" in plane.geometry:
         capture.PixelSpacing = plane.geometry.PixelSpacing

@@ -12,9 +12,10 @@ import numpy as np
 from pydicom import Dataset, dcmread
 from pydicom.valuerep import DS
 
+from monai_sagan.data.dicom import frame_group
 from monai_sagan.errors import ImageError
 
-__all__ = ["Plane", "Source", "read_source"]
+__all__ = ["Source", "SourcePlane", "read_source"]
 
 # What says whose an image is, and of what study and body part. A result has the same, or an archive would not file it
 # with its images; those that the standard demands, if only empty, come first.
@@ -61,7 +62,7 @@ _SAME_DIRECTION = 1e-4
 
 
 @dataclass(frozen=True)
-class Plane:
+class SourcePlane:
     """One slice of the source.
 
     Args:
@@ -90,7 +91,7 @@ class Source:
     folder: Path
     owner: Dataset
     headers: list[Dataset]
-    planes: list[Plane]
+    planes: list[SourcePlane]
 
     @property
     def has_frame_of_reference(self) -> bool:
@@ -188,19 +189,17 @@ def _take_owner(headers: Sequence[Dataset]) -> Dataset:
     return owner
 
 
-def _planes_of(header: Dataset) -> list[Plane]:
+def _planes_of(header: Dataset) -> list[SourcePlane]:
     frames = int(header.get("NumberOfFrames") or 1)
-    shared = (header.get("SharedFunctionalGroupsSequence") or [None])[0]
-    if shared is None:
+    if not header.get("SharedFunctionalGroupsSequence"):
         numbers = range(1, frames + 1) if frames > 1 else [None]
-        return [Plane(header, number, _some_of(header, _GEOMETRY)) for number in numbers]
+        return [SourcePlane(header, number, _some_of(header, _GEOMETRY)) for number in numbers]
     planes = []
-    for number, own in enumerate(header.get("PerFrameFunctionalGroupsSequence") or [Dataset()] * frames, 1):
+    for number, frame in enumerate(header.get("PerFrameFunctionalGroupsSequence") or [Dataset()] * frames, 1):
         geometry = Dataset()
         for name in ("PixelMeasuresSequence", "PlaneOrientationSequence", "PlanePositionSequence"):
-            for item in own.get(name) or shared.get(name) or []:
-                geometry.update(_some_of(item, _GEOMETRY))
-        planes.append(Plane(header, number, geometry))
+            geometry.update(_some_of(frame_group(header, frame, name), _GEOMETRY))
+        planes.append(SourcePlane(header, number, geometry))
     return planes
 
 
