@@ -6,7 +6,6 @@ from pathlib import Path
 
 from monai_sagan.errors import UserError
 from monai_sagan.prepare.download import Download, index_images, require_folder, settle_labels
-from monai_sagan.prepare.images import copy_image
 from monai_sagan.prepare.public import write_public_data_set
 from monai_sagan.prepare.report import PrepareReport
 from monai_sagan.prepare.split import SplitCounts
@@ -51,16 +50,8 @@ def prepare_lag(
     Raises:
         UserError: if ``source`` is no such download, ``split`` no such file, or ``target`` is not empty.
     """
-    download = _read(source)
     return write_public_data_set(
-        download,
-        target,
-        counts=counts,
-        seed=seed,
-        split=split,
-        file_name=lambda name: download.files[name].name,
-        write=copy_image,
-        progress=progress,
+        _read(source), target, counts=counts, seed=seed, split=split, size=None, progress=progress
     )
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from monai_sagan.errors import UserError, such_as
 from monai_sagan.prepare.download import Download
-from monai_sagan.prepare.images import note_repeated, write_images
+from monai_sagan.prepare.images import copy_image, note_repeated, write_images, write_png
 from monai_sagan.prepare.layout import LABELS, Split, new_data_set, write_data_json
 from monai_sagan.prepare.report import PrepareReport, reporting
 from monai_sagan.prepare.split import SplitCounts, draw_split, read_split
@@ -23,8 +22,7 @@ def write_public_data_set(
     counts: SplitCounts,
     seed: int,
     split: Path | None,
-    file_name: Callable[[str], str],
-    write: Callable[[Path, Path], None],
+    size: int | None,
     progress: ProgressKind,
 ) -> PrepareReport:
     """Splits the images of a download, writes them, and tells what became of them.
@@ -35,8 +33,7 @@ def write_public_data_set(
         counts: images wanted in each group.
         seed: of the split.
         split: a ``data.json`` whose split is used instead.
-        file_name: name of the file to make of an image.
-        write: writes an image's file to another.
+        size: pixels of the longer side, at most, of the PNG that is made of an image; None to copy images as they are.
         progress: how to report progress.
 
     Returns:
@@ -45,6 +42,16 @@ def write_public_data_set(
     Raises:
         UserError: if the split cannot be read, no healthy image can be used, or ``target`` is not empty.
     """
+
+    def file_name(name: str) -> str:
+        return download.files[name].name if size is None else f"{name}.png"
+
+    def write(name: str, path: Path) -> None:
+        if size is None:
+            copy_image(download.files[name], path)
+        else:
+            write_png(download.files[name], path, size)
+
     wanted = draw_split(download.labels, counts, seed) if split is None else read_split(split)
     missing = _missing(wanted, download)
     report = PrepareReport(notes=[*download.notes, *_not_wanted(wanted, download)])
@@ -54,7 +61,7 @@ def write_public_data_set(
         names = [name for group in wanted.values() for name in group if name not in missing]
         targets = {name: partial / "images" / file_name(name) for name in names}
         with reporting(progress, len(targets)) as reporter:
-            written = write_images(targets, lambda name, path: write(download.files[name], path), reporter)
+            written = write_images(targets, write, reporter)
             usable = targets.keys() - written.errors.keys()
             used = {group: [file_name(name) for name in names if name in usable] for group, names in wanted.items()}
             if not used["healthy"]:

@@ -15,7 +15,6 @@ from monai_sagan.prepare.download import (
     require_folder,
     settle_labels,
 )
-from monai_sagan.prepare.images import write_png
 from monai_sagan.prepare.public import write_public_data_set
 from monai_sagan.prepare.report import PrepareReport
 from monai_sagan.prepare.split import SplitCounts
@@ -69,14 +68,7 @@ def prepare_rsna(
         UserError: if ``source`` is no such download, ``split`` no such file, or ``target`` is not empty.
     """
     return write_public_data_set(
-        _read(source),
-        target,
-        counts=counts,
-        seed=seed,
-        split=split,
-        file_name=lambda name: f"{name}.png",
-        write=lambda path, png: write_png(path, png, size),
-        progress=progress,
+        _read(source), target, counts=counts, seed=seed, split=split, size=size, progress=progress
     )
 
 

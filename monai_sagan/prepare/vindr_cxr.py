@@ -7,7 +7,6 @@ from pathlib import Path
 from monai_sagan.errors import UserError
 from monai_sagan.prepare import PNG_SIZE
 from monai_sagan.prepare.download import Download, find_table, index_images, not_in_table, read_table, require_folder
-from monai_sagan.prepare.images import write_png
 from monai_sagan.prepare.public import write_public_data_set
 from monai_sagan.prepare.report import PrepareReport
 from monai_sagan.prepare.split import SplitCounts
@@ -60,14 +59,7 @@ def prepare_vindr_cxr(
         UserError: if ``source`` is no such download, ``split`` no such file, or ``target`` is not empty.
     """
     return write_public_data_set(
-        _read(source),
-        target,
-        counts=counts,
-        seed=seed,
-        split=split,
-        file_name=lambda name: f"{name}.png",
-        write=lambda path, png: write_png(path, png, size),
-        progress=progress,
+        _read(source), target, counts=counts, seed=seed, split=split, size=size, progress=progress
     )
 
 
