@@ -20,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 
 from monai_sagan.bundle_files import CALIBRATION, CONTRAST, FAMILIARITY, METADATA, WEIGHTS
 from monai_sagan.errors import UserError
-from monai_sagan.processes import process_rank
+from monai_sagan.processes import num_processes
 
 __all__ = [
     "BASE_CONFIG",
@@ -183,7 +183,7 @@ def run_bundle(root: Path, config: str, **overrides: Any) -> ConfigWorkflow:
     paths = [root / "configs" / f"{config}.json"]
     if not paths[0].is_file():
         raise UserError(f"{paths[0]}: the bundle has no such config.")
-    if process_rank()[1] > 1:
+    if num_processes() > 1:
         paths.append(root / "configs" / f"multi_gpu_{config}.json")
         if not paths[1].is_file():
             raise UserError(

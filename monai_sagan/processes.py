@@ -35,6 +35,7 @@ __all__ = [
     "join_shares",
     "joint_statistics",
     "leave",
+    "num_processes",
     "own_device",
     "process_rank",
     "say_once",
@@ -66,6 +67,11 @@ def alone() -> Iterator[None]:
 def process_rank() -> tuple[int, int]:
     """The number of this process among those that torchrun started, and how many there are; (0, 1) without."""
     return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+
+
+def num_processes() -> int:
+    """How many processes torchrun started; 1 without."""
+    return process_rank()[1]
 
 
 def is_first() -> bool:
@@ -149,7 +155,7 @@ def share_of_batch(batch_size: int) -> int:
     Raises:
         SettingError: if the processes cannot all have as many.
     """
-    world = process_rank()[1]
+    world = num_processes()
     if batch_size % world:
         raise SettingError(
             f"batch_size {batch_size}: {world} processes cannot share it out evenly; give a multiple of {world}."
@@ -238,7 +244,7 @@ def say_once(sentence: str, say: Callable[[], None]) -> None:
         sentence: what there is to say.
         say: says it; when this returns it has been said, be it by another process.
     """
-    if process_rank()[1] == 1:
+    if num_processes() == 1:
         return say()
     from torch.distributed import DistError
 
@@ -258,7 +264,7 @@ def say_once(sentence: str, say: Callable[[], None]) -> None:
 
 def is_of_lost_process(error: BaseException) -> bool:
     """Whether an error only says that another process cannot be reached any more."""
-    if process_rank()[1] == 1:
+    if num_processes() == 1:
         return False
     import torch.distributed as dist
 

@@ -20,7 +20,7 @@ from monai_sagan.derived_bundle import derive_bundle
 from monai_sagan.errors import UserError, causes_of, explain
 from monai_sagan.files import read_tensors
 from monai_sagan.networks import SAGANGenerator, published_generator_size
-from monai_sagan.processes import first_alone, is_first, process_rank
+from monai_sagan.processes import first_alone, is_first, num_processes
 from monai_sagan.progress import ProgressKind
 
 __all__ = ["calibrate", "evaluate", "import_checkpoint", "predict", "train"]
@@ -309,7 +309,7 @@ def _device(name: str) -> dict[str, torch.device]:
         raise UserError(f"--device {name}: give auto, cpu or a CUDA device such as cuda:0.") from error
     if device.type not in ("cpu", "cuda"):
         raise UserError(f"--device {name}: give auto, cpu or a CUDA device such as cuda:0.")
-    if device.type == "cuda" and process_rank()[1] > 1:
+    if device.type == "cuda" and num_processes() > 1:
         raise UserError(f"--device {name}: with torchrun each process has a GPU of its own; leave it out, or give cpu.")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(

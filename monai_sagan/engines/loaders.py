@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch.utils.data import DataLoader
 
 from monai_sagan.errors import SettingError, UserError
-from monai_sagan.processes import process_rank
+from monai_sagan.processes import num_processes
 
 __all__ = ["require_batches"]
 
@@ -21,7 +21,7 @@ def require_batches(loader: DataLoader, least: int = 1) -> DataLoader:
         SettingError: if batches are too small.
         UserError: if there are fewer images than one batch holds.
     """
-    world = process_rank()[1]
+    world = num_processes()
     if loader.batch_size is not None and loader.batch_size < least:
         raise SettingError(
             f"batch_size {loader.batch_size * world}: each process needs {least} images in a batch; give at least "

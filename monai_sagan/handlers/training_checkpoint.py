@@ -101,12 +101,12 @@ class TrainingCheckpoint:
                 f"{self.path}: this checkpoint does not fit the training that should go on from it; use the data and "
                 "the settings that it was made with, or another output folder."
             ) from error
-        if len(random_states) != process_rank()[1]:
+        rank, world = process_rank()
+        if len(random_states) != world:
             raise UserError(
-                f"{self.path}: {len(random_states)} processes made this checkpoint; go on with as many, not "
-                f"{process_rank()[1]}."
+                f"{self.path}: {len(random_states)} processes made this checkpoint; go on with as many, not {world}."
             )
-        self._set_random_state(random_states[process_rank()[0]], engine.state.device)
+        self._set_random_state(random_states[rank], engine.state.device)
         # Ignite starts after the epoch that the state says is complete.
         engine.state.epoch, engine.state.iteration = content["engine"]["epoch"], content["engine"]["iteration"]
 
