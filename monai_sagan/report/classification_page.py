@@ -14,7 +14,7 @@ from monai_sagan.report.classification_gallery import choose_right, choose_wrong
 from monai_sagan.report.classified_case import ClassifiedCase
 from monai_sagan.report.figures import class_roc_figure
 from monai_sagan.report.output import write_files
-from monai_sagan.report.pictures import data_uri, grey_picture
+from monai_sagan.report.pictures import RAMP, data_uri, grey_pixels
 from monai_sagan.report.weight_map import OVERLAY_OPACITY, WeightMap, WeightView, weight_pixels
 
 __all__ = ["write_classification_report"]
@@ -114,7 +114,7 @@ def _map_contents(weight_map: WeightMap | None) -> dict[str, Any]:
         "views": [_view(view) for view in weight_map.views()],
         "lowest": float(weight_map.weights.min()),
         "highest": float(weight_map.weights.max()),
-        "colour_bar": data_uri(weight_pixels(np.linspace(0.0, 1.0, 256)[np.newaxis])),
+        "colour_bar": data_uri(weight_pixels(RAMP)),
     }
 
 
@@ -124,7 +124,7 @@ def _view(view: WeightView) -> dict[str, Any]:
         "name": view.name,
         "height": height,
         "width": width,
-        "image": grey_picture(view.image),
+        "image": data_uri(grey_pixels(view.image)),
         "overlay": data_uri(weight_pixels(view.weights, OVERLAY_OPACITY)),
         "map": data_uri(weight_pixels(view.weights)),
     }

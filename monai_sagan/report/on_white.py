@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from monai_sagan.files import write_whole
 
-__all__ = ["ANOMALOUS", "HEALTHY", "INK", "MUTED", "STYLE", "show", "write_png"]
+__all__ = ["ANOMALOUS", "HEALTHY", "INK", "MUTED", "STYLE", "place_axes", "show", "write_png"]
 
 INK, MUTED, HEALTHY, ANOMALOUS = "#1b1f26", "#5a6270", "#0067a5", "#b94a00"
 STYLE: Any = {
@@ -28,6 +28,12 @@ STYLE: Any = {
 }
 
 _SMOOTHED_FROM = 160  # pixels; as on the page, a smaller picture is shown pixel by pixel
+
+
+def place_axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
+    """Axes at a place in inches from the figure's upper left corner."""
+    across, down = figure.get_size_inches()
+    return figure.add_axes((left / across, 1 - (top + height) / down, width / across, height / down))
 
 
 def show(axes: Axes, pixels: np.ndarray, pixel_height: float = 1.0) -> None:

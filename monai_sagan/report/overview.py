@@ -20,8 +20,8 @@ from monai.utils import convert_to_tensor
 from monai_sagan.data import CaseReader
 from monai_sagan.report.case import EvaluatedCase
 from monai_sagan.report.gallery import choose_gallery
-from monai_sagan.report.on_white import ANOMALOUS, HEALTHY, INK, MUTED, STYLE, show, write_png
-from monai_sagan.report.pictures import common_scale, grey_pixels, map_pixels, map_scale, outline_segments
+from monai_sagan.report.on_white import ANOMALOUS, HEALTHY, INK, MUTED, STYLE, place_axes, show, write_png
+from monai_sagan.report.pictures import RAMP, grey_pixels, map_pixels, map_scale, outline_segments
 from monai_sagan.transforms import Greyscale, ScaleToNetworkRange, SliceLayout
 
 __all__ = ["draw_cases", "draw_volume"]
@@ -81,7 +81,7 @@ def draw_cases(cases: Sequence[EvaluatedCase], path: Path, *, is_deviation: bool
         raise ValueError("There is no case to draw.")
     groups = [(label, _columns_of_class(cases, label)) for label in _PERCENTILES]
     columns = [column for _, group in groups for column in group]
-    scale = common_scale([case for group in choose_gallery(cases) for case in group.cases])
+    scale = map_scale([case.anomaly_map for group in choose_gallery(cases) for case in group.cases])
     with matplotlib.style.context(["default", STYLE]):
         sheet = _Sheet(columns, _CASE_WIDTH, above=_CLASS_NAME, beside=_CLASS_GAP)
         left = sheet.left
@@ -201,8 +201,7 @@ class _Sheet:
 
     def axes(self, left: float, top: float, width: float, height: float) -> Axes:
         """Axes at a place."""
-        across, down = self.size
-        return self.figure.add_axes((left / across, 1 - (top + height) / down, width / across, height / down))
+        return place_axes(self.figure, left, top, width, height)
 
     def text(self, left: float, top: float, text: str, **style: Any) -> None:
         """Text with its upper left corner, unless the style says otherwise, at a place."""
@@ -235,7 +234,7 @@ class _Sheet:
         self.text(left + 1.7, middle, meaning, va="center", ha="right", fontsize=10)
         axes = self.axes(left + 1.78, middle - 0.07, 1.5, 0.14)
         axes.imshow(np.full((1, 1, 3), 128, dtype=np.uint8), aspect="auto", extent=(0, 1, 0, 1))
-        axes.imshow(map_pixels(np.linspace(0.0, 1.0, 256)[np.newaxis], 1.0), aspect="auto", extent=(0, 1, 0, 1))
+        axes.imshow(map_pixels(RAMP, 1.0), aspect="auto", extent=(0, 1, 0, 1))
         axes.set_axis_off()
         self.text(left + 3.36, middle, f"{scale:.2g}{' SD' if is_deviation else ''} and more", va="center", fontsize=10)
         if outlined:

@@ -13,7 +13,7 @@ from monai_sagan.report.case import EvaluatedCase
 from monai_sagan.report.figures import precision_recall_figure, roc_figure, score_histogram
 from monai_sagan.report.gallery import choose_gallery
 from monai_sagan.report.output import write_files
-from monai_sagan.report.pictures import colour_bar, common_scale, grey_picture, map_picture, outline_path
+from monai_sagan.report.pictures import RAMP, data_uri, grey_pixels, map_pixels, map_scale, outline_path
 
 __all__ = ["write_report"]
 
@@ -61,7 +61,7 @@ def _contents(
     scores = [case.score for case in cases]
     both_classes = 0 < sum(labels) < len(labels)
     chosen = choose_gallery(cases)
-    scale = common_scale([case for group in chosen for case in group.cases])
+    scale = map_scale([case.anomaly_map for group in chosen for case in group.cases])
     ranks = {id(case): rank for rank, case in enumerate(sorted(cases, key=lambda case: -case.score), start=1)}
     groups = [
         {"group": group, "cards": [_card(case, ranks[id(case)], scale) for case in group.cases]} for group in chosen
@@ -75,7 +75,7 @@ def _contents(
         "roc": Markup(roc_figure(labels, scores)) if both_classes else None,  # noqa: S704
         "precision_recall": Markup(precision_recall_figure(labels, scores)) if both_classes else None,  # noqa: S704
         "histogram": Markup(score_histogram(labels, scores)),  # noqa: S704
-        "colour_bar": colour_bar(),
+        "colour_bar": data_uri(map_pixels(RAMP, 1.0)),
         "scale": scale,
         "groups": groups,
         "outlined": any(case.has_lesion for case in cases),
@@ -94,8 +94,8 @@ def _card(case: EvaluatedCase, rank: int, scale: float) -> dict[str, Any]:
         "rank": rank,
         "height": height,
         "width": width,
-        "image": grey_picture(case.image),
-        "restored": grey_picture(case.restored),
-        "map": map_picture(case.anomaly_map, scale),
+        "image": data_uri(grey_pixels(case.image)),
+        "restored": data_uri(grey_pixels(case.restored)),
+        "map": data_uri(map_pixels(case.anomaly_map, scale)),
         "outline": outline_path(case.mask) if case.mask is not None and case.has_lesion else None,
     }

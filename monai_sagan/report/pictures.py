@@ -10,21 +10,19 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
-from monai_sagan.report.case import EvaluatedCase
-
 __all__ = [
-    "colour_bar",
-    "common_scale",
+    "RAMP",
     "data_uri",
-    "grey_picture",
     "grey_pixels",
-    "map_picture",
     "map_pixels",
     "map_scale",
     "outline_path",
     "outline_segments",
     "shrink",
 ]
+
+# What a colour bar shows: from 0 on the left to 1 on the right, one pixel high.
+RAMP = np.linspace(0.0, 1.0, 256)[np.newaxis]
 
 # The level that a lesion of one hundredth of the image reaches, however strong a single pixel is,
 _LEVEL_PERCENTILE = 99.0
@@ -34,20 +32,8 @@ _OPACITY_POWER = 1.5
 _LONGEST_SIDE = 512  # pixels; the page shows no picture larger, even on a screen of double density
 
 
-def common_scale(cases: Sequence[EvaluatedCase]) -> float:
-    """The map value of the strongest colour, one for all cases, so that colours compare between them.
-
-    Args:
-        cases: those that are shown, at least one.
-
-    Returns:
-        What `map_scale` gives for their maps.
-    """
-    return map_scale([case.anomaly_map for case in cases])
-
-
 def map_scale(maps: Sequence[np.ndarray]) -> float:
-    """The value of the strongest colour, one for all maps.
+    """The value of the strongest colour, one for all maps, so that colours compare between them.
 
     Args:
         maps: those that are shown, (H, W), at least one.
@@ -61,20 +47,8 @@ def map_scale(maps: Sequence[np.ndarray]) -> float:
     return float(np.percentile(levels, _SCALE_PERCENTILE) or largest or 1.0)
 
 
-def grey_picture(image: np.ndarray) -> str:
-    """An image as a grey picture.
-
-    Args:
-        image: (H, W), from -1 (black) to 1 (white); values beyond are cut off.
-
-    Returns:
-        A PNG as a data URI.
-    """
-    return data_uri(grey_pixels(image))
-
-
 def grey_pixels(image: np.ndarray) -> np.ndarray:
-    """The grey levels of `grey_picture`.
+    """An image as grey levels.
 
     Args:
         image: (H, W), from -1 (black) to 1 (white); values beyond are cut off.
@@ -85,25 +59,12 @@ def grey_pixels(image: np.ndarray) -> np.ndarray:
     return np.round(np.clip((image + 1.0) / 2.0, 0.0, 1.0) * 255.0).astype(np.uint8)
 
 
-def map_picture(anomaly_map: np.ndarray, scale: float) -> str:
-    """A map as a picture to lay over its image: transparent at 0, strongest from `scale` on.
+def map_pixels(anomaly_map: np.ndarray, scale: float) -> np.ndarray:
+    """A map as colours to lay over its image: transparent at 0, strongest from `scale` on.
 
     Args:
         anomaly_map: (H, W), at least 0.
         scale: the value of the strongest colour, above 0.
-
-    Returns:
-        A PNG as a data URI.
-    """
-    return data_uri(map_pixels(anomaly_map, scale))
-
-
-def map_pixels(anomaly_map: np.ndarray, scale: float) -> np.ndarray:
-    """The colours of `map_picture`.
-
-    Args:
-        anomaly_map: (H, W), at least 0.
-        scale: the value of the strongest colour, above 0; larger values have the same colour.
 
     Returns:
         (H, W, 4), red, green, blue and opacity, uint8.
@@ -114,15 +75,6 @@ def map_pixels(anomaly_map: np.ndarray, scale: float) -> np.ndarray:
     # Opacity lags behind, so that the low values that a map has everywhere leave the image clear.
     colours[..., 3] = 0.9 * share**_OPACITY_POWER
     return np.round(255.0 * colours).astype(np.uint8)
-
-
-def colour_bar() -> str:
-    """The colours of `map_picture` from 0 on the left to the scale's end on the right, one pixel high.
-
-    Returns:
-        A PNG as a data URI.
-    """
-    return data_uri(map_pixels(np.linspace(0.0, 1.0, 256)[np.newaxis], 1.0))
 
 
 def outline_path(mask: np.ndarray) -> str:

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import matplotlib.style
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from monai_sagan.files import write_whole
-from monai_sagan.report.on_white import STYLE, show, write_png
+from monai_sagan.report.on_white import STYLE, place_axes, show, write_png
 from monai_sagan.report.pictures import grey_pixels
 
 __all__ = [
@@ -143,12 +142,12 @@ def draw_weight_map(views: Sequence[WeightView], path: Path) -> None:
         left = _GAP
         for view in views:
             down, across = (inch * side for side in view.image.shape)
-            axes = _axes(figure, left, top, across, down)
+            axes = place_axes(figure, left, top, across, down)
             show(axes, grey_pixels(view.image))
             show(axes, weight_pixels(view.weights, OVERLAY_OPACITY))
             axes.set_title(view.name.capitalize(), pad=4)
             left += across + _GAP
-        bar = _axes(figure, left, top, _BAR, height)
+        bar = place_axes(figure, left, top, _BAR, height)
         figure.colorbar(ScalarMappable(cmap=_COLOURS, norm=Normalize(0, 1)), cax=bar, ticks=[0, 0.5, 1]).set_label(
             "Weight"
         )
@@ -172,12 +171,6 @@ def draw_mean_weight_maps(maps: Mapping[str, Sequence[Path]], path: Path) -> Non
         view = mean.views()[0]
         views.append(WeightView(name, view.image, view.weights))
     draw_weight_map(views, path)
-
-
-def _axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-    """Axes at a place in inches from the upper left corner."""
-    across, down = figure.get_size_inches()
-    return figure.add_axes((left / across, 1 - (top + height) / down, width / across, height / down))
 
 
 def _slice(volume: np.ndarray, axis: int, place: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from monai_sagan.report import EvaluatedCase, evaluation, evaluation_metrics, write_report
 from monai_sagan.report.figures import score_histogram
 from monai_sagan.report.gallery import choose_gallery
-from monai_sagan.report.pictures import colour_bar, common_scale, grey_picture, map_picture, outline_path
+from monai_sagan.report.pictures import RAMP, data_uri, grey_pixels, map_pixels, map_scale, outline_path
 
 BUNDLE = {"name": "sagan_anomaly_detection", "version": "1.2.3", "weights_sha256": "0123456789abcdef" * 4}
 SIZE = (6, 8)
@@ -219,36 +219,37 @@ def test_gallery_of_equal_scores_goes_by_name():
 # The pictures
 
 
-def test_grey_picture():
+def test_grey_levels():
     values = np.array([[-1.0, 0.0, 1.0], [-2.0, -0.5, 2.0]])
-    assert decoded(grey_picture(values)).tolist() == [[0, 128, 255], [0, 64, 255]]
+    assert decoded(data_uri(grey_pixels(values))).tolist() == [[0, 128, 255], [0, 64, 255]]
 
 
 def test_map_is_transparent_at_zero_and_strongest_from_the_scale_on():
-    colours = decoded(map_picture(np.array([[0.0, 0.1, 0.2, 0.4]]), scale=0.2))
+    colours = decoded(data_uri(map_pixels(np.array([[0.0, 0.1, 0.2, 0.4]]), scale=0.2)))
     alpha = colours[0, :, 3].astype(int)
     assert alpha[0] == 0
     assert 0 < alpha[1] < alpha[2]
     assert (colours[0, 2] == colours[0, 3]).all()
-    bar = decoded(colour_bar())
+    bar = decoded(data_uri(map_pixels(RAMP, 1.0)))
     assert (bar[0, -1] == colours[0, 2]).all()
 
 
-def test_one_scale_for_all_cases():
-    weak, strong, empty = a_case("a", 1, 1.0), a_case("b", 1, 1.0, lesion=True), a_case("c", 0, 0.0)
-    assert common_scale([empty]) == 1.0
-    assert common_scale([strong]) == pytest.approx(0.4)
-    assert common_scale([weak, strong]) == pytest.approx(0.9 * 0.4)
+def test_one_scale_for_all_maps():
+    weak, strong, empty = (
+        case.anomaly_map for case in (a_case("a", 1, 1.0), a_case("b", 1, 1.0, lesion=True), a_case("c", 0, 0.0))
+    )
+    assert map_scale([empty]) == 1.0
+    assert map_scale([strong]) == pytest.approx(0.4)
+    assert map_scale([weak, strong]) == pytest.approx(0.9 * 0.4)
 
 
-def test_one_odd_case_does_not_decide_the_scale():
-    odd = EvaluatedCase("odd", 0, 9.0, np.full(SIZE, 1.0), np.full(SIZE, -1.0), np.full(SIZE, 1.0))
-    cases = [a_case(str(number), 1, 1.0, lesion=True) for number in range(19)]
-    assert common_scale([*cases, odd]) == pytest.approx(0.4)
+def test_one_odd_map_does_not_decide_the_scale():
+    maps = [a_case(str(number), 1, 1.0, lesion=True).anomaly_map for number in range(19)]
+    assert map_scale([*maps, np.full(SIZE, 1.0)]) == pytest.approx(0.4)
 
 
 def test_large_pictures_are_made_smaller():
-    assert decoded(grey_picture(np.zeros((600, 1200)))).shape == (256, 512)
+    assert decoded(data_uri(grey_pixels(np.zeros((600, 1200))))).shape == (256, 512)
 
 
 def test_outline_goes_around_the_lesion():
