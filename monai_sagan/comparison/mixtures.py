@@ -52,26 +52,27 @@ def make_mixtures(data: Path, output: Path, ratios: Sequence[float]) -> dict[flo
             f"{data / 'data.json'}: anomaly ratios need to know which of the unlabelled images are healthy, as "
             '"unlabeled": {"0": [...], "1": [...]}; compare without --anomaly-ratios.'
         )
-    normal, abnormal = unlabeled.get("0", []), unlabeled.get("1", [])
+    healthy, anomalous = unlabeled.get("0", []), unlabeled.get("1", [])
     size = max(
-        (n for n in range(len(train.get("0", [])) + 1) if all(_fits(n, r, normal, abnormal) for r in ratios)), default=0
+        (n for n in range(len(train.get("0", [])) + 1) if all(_fits(n, r, healthy, anomalous) for r in ratios)),
+        default=0,
     )
     if size == 0:
         raise UserError(f"{data / 'data.json'}: there are too few unlabelled images for these anomaly ratios.")
     return {
-        ratio: _make(data, output / mixture_name(ratio), content, _mixture(size, ratio, normal, abnormal))
+        ratio: _make(data, output / mixture_name(ratio), content, _mixture(size, ratio, healthy, anomalous))
         for ratio in ratios
     }
 
 
-def _fits(size: int, ratio: float, normal: Sequence[str], abnormal: Sequence[str]) -> bool:
-    num_abnormal = int(size * ratio)
-    return num_abnormal <= len(abnormal) and size - num_abnormal <= len(normal)
+def _fits(size: int, ratio: float, healthy: Sequence[str], anomalous: Sequence[str]) -> bool:
+    num_anomalous = int(size * ratio)
+    return num_anomalous <= len(anomalous) and size - num_anomalous <= len(healthy)
 
 
-def _mixture(size: int, ratio: float, normal: Sequence[str], abnormal: Sequence[str]) -> list[str]:
-    num_abnormal = int(size * ratio)
-    return [*abnormal[:num_abnormal], *normal[: size - num_abnormal]]
+def _mixture(size: int, ratio: float, healthy: Sequence[str], anomalous: Sequence[str]) -> list[str]:
+    num_anomalous = int(size * ratio)
+    return [*anomalous[:num_anomalous], *healthy[: size - num_anomalous]]
 
 
 def _make(data: Path, target: Path, content: dict[str, Any], mixture: list[str]) -> Path:

@@ -122,16 +122,7 @@ def load_training_set(
     train = _section(read_data_json(root), root, "train")
     left = _healthy(train, root, calibration_share, seed)
     healthy, selection = _draw(left, "selection_share", selection_share, seed)
-    unlabeled = train.get("unlabeled")
-    if isinstance(unlabeled, dict):
-        abnormal, normal = (_names(unlabeled, root, "train.unlabeled", label) for label in ("1", "0"))
-        if anomaly_ratio is not None:
-            num_abnormal = int(len(healthy) * anomaly_ratio)
-            abnormal = _first(abnormal, num_abnormal, root, anomaly_ratio)
-            normal = _first(normal, len(healthy) - num_abnormal, root, anomaly_ratio)
-        mixture = abnormal + normal
-    else:
-        mixture = _names(train, root, "train", "unlabeled")
+    mixture = _mixture(train, root, len(healthy), anomaly_ratio)
     if not mixture:
         raise UserError(
             f"{root / 'data.json'}: train.unlabeled lists no image; add unlabelled ones, or train "
@@ -148,6 +139,19 @@ def _healthy(train: dict[str, Any], root: Path, calibration_share: float, seed: 
     if not names:
         raise UserError(f"{root / 'data.json'}: train.0 (healthy) lists no image; training needs healthy ones.")
     return _draw(names, "calibration_share", calibration_share, seed)[0]
+
+
+def _mixture(train: dict[str, Any], root: Path, size: int, anomaly_ratio: float | None) -> list[str]:
+    """The unlabelled images: all of them, or, where a ratio is wanted and labels are known, as many as ``size``."""
+    unlabeled = train.get("unlabeled")
+    if not isinstance(unlabeled, dict):
+        return _names(train, root, "train", "unlabeled")
+    anomalous, healthy = (_names(unlabeled, root, "train.unlabeled", label) for label in ("1", "0"))
+    if anomaly_ratio is not None:
+        num_anomalous = int(size * anomaly_ratio)
+        anomalous = _first(anomalous, num_anomalous, root, anomaly_ratio)
+        healthy = _first(healthy, size - num_anomalous, root, anomaly_ratio)
+    return anomalous + healthy
 
 
 def _draw(names: list[str], setting: str, share: float, seed: int) -> tuple[list[str], list[str]]:
