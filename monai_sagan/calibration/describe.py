@@ -29,7 +29,7 @@ def describe_calibration(calibration: Calibration) -> list[str]:
         if scores := calibration.scores(of_volumes=of_volumes):
             sentences += [_promise(kind, scores, calibration.rate)]
             sentences += _of_maps(kind, calibration.scale(of_volumes=of_volumes), calibration.rate)
-            sentences += _of_ood_images(kind, calibration.ood_score(of_volumes=of_volumes))
+            sentences += _of_ood_images(kind, calibration.ood_scores(of_volumes=of_volumes))
     return sentences
 
 
@@ -59,9 +59,9 @@ def _of_maps(kind: str, scale: PixelScale | None, rate: float) -> list[str]:
     ]
 
 
-def _of_ood_images(kind: str, ood_score: tuple[float, ...]) -> list[str]:
-    if not ood_score:
+def _of_ood_images(kind: str, ood_scores: tuple[float, ...]) -> list[str]:
+    if not ood_scores:
         return [f"Out-of-distribution {kind} are not recognised by their looks: this bundle has no reference data."]
-    if smallest_p_value(len(ood_score)) > OOD_RATE:
+    if smallest_p_value(len(ood_scores)) > OOD_RATE:
         return [f"Too few healthy {kind} to recognise out-of-distribution ones; {fewest_healthy(OOD_RATE)} are needed."]
     return [f"Of {kind} like these, {OOD_RATE:.0%} are falsely flagged as out of distribution."]

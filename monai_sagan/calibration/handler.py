@@ -94,7 +94,7 @@ class CalibrationWriter:
             calibration = replace(
                 calibration,
                 image_scores=tuple(sorted(self.pictures.scores)),
-                image_ood_scores=tuple(sorted(self.pictures.ood_score)),
+                image_ood_scores=tuple(sorted(self.pictures.ood_scores)),
                 image_scale=self.pictures.scale(1),
             )
         if self.volumes.scores:
@@ -102,7 +102,7 @@ class CalibrationWriter:
                 calibration,
                 volume_scores=tuple(sorted(self.volumes.scores)),
                 slice_scores=tuple(self.volumes.slice_scores),
-                volume_ood_scores=tuple(sorted(self.volumes.ood_score)),
+                volume_ood_scores=tuple(sorted(self.volumes.ood_scores)),
                 volume_scale=self.volumes.scale(NUM_PLACES),
                 stacked_along=tuple(sorted(self.volumes.stacked_along)),
             )
@@ -137,14 +137,14 @@ class _Collected:
     def __init__(self) -> None:
         self.scores: list[float] = []
         self.slice_scores: list[tuple[float, ...]] = []
-        self.ood_score: list[float] = []
+        self.ood_scores: list[float] = []
         self.maps: list[MapOfHealthy] = []
         self.stacked_along: set[str] = set()
 
     def add(self, case: Mapping[Hashable, Any], image_size: Sequence[int]) -> None:
         self.scores.append(case["anomaly_score"])
         if case.get("ood_score") is not None:
-            self.ood_score.append(case["ood_score"])
+            self.ood_scores.append(case["ood_score"])
         if is_of_several_slices(case):
             self.slice_scores.append(tuple(anatomical_slice_scores(case)))
             self.stacked_along.add(stacked_along(case["anomaly_map"], case["slice_axis"]))

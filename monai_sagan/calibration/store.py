@@ -58,8 +58,8 @@ class Calibration:
         """The scores that one of these kinds is compared with."""
         return self.volume_scores if of_volumes else self.image_scores
 
-    def ood_score(self, *, of_volumes: bool) -> tuple[float, ...]:
-        """The ood_score that one of these kinds is compared with."""
+    def ood_scores(self, *, of_volumes: bool) -> tuple[float, ...]:
+        """How unlike the training images those are that one of these kinds is compared with."""
         return self.volume_ood_scores if of_volumes else self.image_ood_scores
 
     def scale(self, *, of_volumes: bool) -> PixelScale | None:

@@ -113,7 +113,7 @@ class CompareWithHealthyd(MapTransform):
 def _ood(d: Mapping[Hashable, Any], calibration: Calibration | None, is_volume: bool) -> dict[Hashable, Any]:
     """Whether a case is something else than what the bundle was made for."""
     reasons, p_value = list(d.get("mismatches", [])), None
-    known = () if calibration is None else calibration.ood_score(of_volumes=is_volume)
+    known = () if calibration is None else calibration.ood_scores(of_volumes=is_volume)
     if d.get("ood_score") is not None and smallest_p_value(len(known)) <= OOD_RATE:  # or none could be flagged
         p_value = conformal_p_value(d["ood_score"], known)
         if p_value <= OOD_RATE:

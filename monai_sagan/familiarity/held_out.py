@@ -22,11 +22,11 @@ def held_out_ood_scores(pictures: torch.Tensor, images: torch.Tensor, seed: int 
     Returns:
         (N,); of a single image, minus infinity.
     """
-    ood_score = torch.full((len(pictures),), -torch.inf)
+    ood_scores = torch.full((len(pictures),), -torch.inf)
     chosen = chosen_pictures(len(pictures))
     known = known_features(pictures[chosen], seed)
     for part in range(_PARTS):
         held_out = images % _PARTS == part
         if bool(held_out.any()) and not bool(held_out.all()):
-            ood_score[held_out] = Likeness.of(known[:, ~held_out[chosen]]).ood_score(pictures[held_out])
-    return ood_score
+            ood_scores[held_out] = Likeness.of(known[:, ~held_out[chosen]]).ood_score(pictures[held_out])
+    return ood_scores

@@ -137,8 +137,8 @@ class Likeness:
         """
         distances = torch.cdist(self._places(picture_features(pictures)), self._known)
         nearest = distances.topk(min(_NEAREST, len(self._known)), dim=1, largest=False).values
-        ood_score = nearest.mean(dim=1).clamp_min(_SMALLEST).log().maximum(self._ordinary)
-        return ood_score, nearest[:, 0] <= _THE_SAME
+        ood_scores = nearest.mean(dim=1).clamp_min(_SMALLEST).log().maximum(self._ordinary)
+        return ood_scores, nearest[:, 0] <= _THE_SAME
 
     def _places(self, features: torch.Tensor) -> torch.Tensor:
         """Pictures in units of the spread along each axis, and along what the axes leave over."""
