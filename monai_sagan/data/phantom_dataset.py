@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from monai_sagan.data.phantom import phantom_image, phantom_volume
 from monai_sagan.errors import SettingError
@@ -21,10 +22,10 @@ __all__ = ["write_phantom", "write_phantom_volumes"]
 _VERSION = 2
 
 # Part of each image's seed: a number, once given to a group, is not given to another.
-_GROUPS = {"healthy": 0, "unlabeled_0": 1, "unlabeled_1": 2, "test_0": 3, "test_1": 4, "volume": 5}
+_GROUPS = {"healthy": 0, "unlabeled_0": 1, "unlabeled_1": 2, "test_0": 3, "test_1": 4}
 _VOLUME_GROUPS = {"healthy": 6, "unlabeled_0": 7, "unlabeled_1": 8, "test_0": 9, "test_1": 10}
 
-_VOLUME_SUBJECT = 1  # with seed 0, a single lesion that stands apart
+_VOLUME_SUBJECT = (5, 1)  # a group of its own, and a number; with seed 0, a single lesion that stands apart
 _VOLUME_SIZE = (64, 64, 20)
 _VOLUME_SPACING_MM = (3.0, 3.0, 3.84)  # 192 mm across and 76.8 mm high: the proportions of the field of view above
 _VOLUME_ORIGIN_MM = (-91.5, -103.25, 17.0)
@@ -71,14 +72,7 @@ def write_phantom(
     """
     counts = {"num_healthy": num_healthy, "num_unlabeled": num_unlabeled, "num_test": num_test}
     parameters = {"version": _VERSION, "seed": seed, **counts, "anomaly_ratio": anomaly_ratio, "size": list(size)}
-
-    def write_group(folder: Path, group: str, count: int) -> list[str]:
-        return _write_images(folder, seed, group, count, size)
-
-    with _data_set(Path(root), parameters, write_group) as folder:
-        if folder is not None:
-            (folder / "volumes").mkdir()
-            _write_volumes(folder / "volumes", seed)
+    _write_data_set(Path(root), _PICTURES, parameters)
 
 
 def write_phantom_volumes(
@@ -124,25 +118,35 @@ def write_phantom_volumes(
         "anomaly_ratio": anomaly_ratio,
         "size": list(size),
     }
-
-    def write_group(folder: Path, group: str, count: int) -> list[str]:
-        return _write_volume_group(folder, seed, group, count, size)
-
-    with _data_set(Path(root), parameters, write_group):
-        pass
+    _write_data_set(Path(root), _VOLUMES, parameters)
 
 
-@contextmanager
-def _data_set(
-    root: Path, parameters: dict[str, Any], write_group: Callable[[Path, str, int], list[str]]
-) -> Iterator[Path | None]:
-    """Write a phantom data set, and give its folder for what else belongs into it before it gets its name; None if
-    this very phantom is there already.
+@dataclass(frozen=True)
+class _Kind:
+    """Pictures, or volumes.
+
+    Args:
+        ending: of the files' names.
+        groups: the number of each group.
+        draw: a case of a size, with or without lesions, and the lesions' mask.
+        write: an array as a file.
+        marked: what a mask's file has where there is a lesion.
+    """
+
+    ending: str
+    groups: Mapping[str, int]
+    draw: Callable[..., tuple[np.ndarray, np.ndarray]]
+    write: Callable[[Path, np.ndarray], None]
+    marked: int
+
+
+def _write_data_set(root: Path, kind: _Kind, parameters: dict[str, Any]) -> None:
+    """Write a phantom data set, unless this very phantom is there already; with pictures, the volumes to try them on.
 
     Args:
         root: folder to write.
+        kind: what the cases are.
         parameters: what the phantom depends on.
-        write_group: writes so many cases of a group to a folder, and returns their names.
     """
     num_healthy, num_unlabeled, num_test = (parameters[f"num_{kind}"] for kind in ("healthy", "unlabeled", "test"))
     if min(parameters["seed"], num_healthy, num_unlabeled, num_test) < 0:
@@ -150,7 +154,6 @@ def _data_set(
     if not 0 <= parameters["anomaly_ratio"] <= 1:
         raise SettingError(f"anomaly_ratio must be between 0 and 1, got {parameters['anomaly_ratio']}.")
     if _is_written(root, parameters):
-        yield None
         return
     num_anomalous = int(num_unlabeled * parameters["anomaly_ratio"])  # as the Med-AD layout is read
     counts = {
@@ -163,7 +166,7 @@ def _data_set(
     with write_whole_folder(root) as folder:
         for name in ("images", "masks"):
             (folder / name).mkdir()
-        names = {group: write_group(folder, group, count) for group, count in counts.items()}
+        names = {group: _write_group(folder, kind, parameters, group, count) for group, count in counts.items()}
         splits = {
             "train": {
                 "0": names["healthy"],
@@ -173,49 +176,43 @@ def _data_set(
         }
         write_json(folder / "data.json", splits)
         write_json(folder / "phantom.json", parameters)
-        yield folder
+        if kind is _PICTURES:
+            _write_volumes(folder / "volumes", parameters["seed"])
 
 
-def _case_rng(seed: int, group: str, index: int, groups: Mapping[str, int] = _GROUPS) -> np.random.Generator:
-    return np.random.default_rng([seed, groups[group], index])
+def _case_rng(kind: _Kind, seed: int, group: str, index: int) -> np.random.Generator:
+    return np.random.default_rng([seed, kind.groups[group], index])
 
 
-def _write_images(folder: Path, seed: int, group: str, count: int, size: tuple[int, int]) -> list[str]:
-    """Write the images of a group, with masks for the anomalous test images, and return their names."""
-    from PIL import Image
-
+def _write_group(folder: Path, kind: _Kind, parameters: dict[str, Any], group: str, count: int) -> list[str]:
+    """Write the cases of a group, with masks for the anomalous test cases, and return their names."""
     names = []
     for index in range(count):
-        name = f"{group}_{index:04d}.png"
-        image, mask = phantom_image(_case_rng(seed, group, index), size=size, lesion=group.endswith("_1"))
-        Image.fromarray(image).save(folder / "images" / name)
+        name = f"{group}_{index:04d}{kind.ending}"
+        rng = _case_rng(kind, parameters["seed"], group, index)
+        image, mask = kind.draw(rng, size=tuple(parameters["size"]), lesion=group.endswith("_1"))
+        kind.write(folder / "images" / name, image)
         if group == "test_1":
-            Image.fromarray(mask.astype(np.uint8) * 255).save(folder / "masks" / name)
-        names.append(name)
-    return names
-
-
-def _write_volume_group(folder: Path, seed: int, group: str, count: int, size: tuple[int, int, int]) -> list[str]:
-    """Write the volumes of a group, with masks for the anomalous test volumes, and return their names."""
-    names = []
-    for index in range(count):
-        name = f"{group}_{index:04d}.nii.gz"
-        rng = _case_rng(seed, group, index, _VOLUME_GROUPS)
-        volume, mask = phantom_volume(rng, size=size, lesion=group.endswith("_1"))
-        _write_volume(folder / "images" / name, volume)
-        if group == "test_1":
-            _write_volume(folder / "masks" / name, mask.astype(np.uint8))
+            kind.write(folder / "masks" / name, mask.astype(np.uint8) * kind.marked)
         names.append(name)
     return names
 
 
 def _write_volumes(folder: Path, seed: int) -> None:
     """Write one subject with a lesion, the lesion's mask, and the same subject without it."""
-    lesion, mask = phantom_volume(_case_rng(seed, "volume", _VOLUME_SUBJECT), size=_VOLUME_SIZE, lesion=True)
-    healthy, _ = phantom_volume(_case_rng(seed, "volume", _VOLUME_SUBJECT), size=_VOLUME_SIZE, lesion=False)
+    folder.mkdir()
+    (lesion, mask), (healthy, _) = (
+        phantom_volume(np.random.default_rng([seed, *_VOLUME_SUBJECT]), size=_VOLUME_SIZE, lesion=with_lesion)
+        for with_lesion in (True, False)
+    )
     _write_volume(folder / "phantom_lesion.nii.gz", lesion)
     _write_volume(folder / "phantom_lesion_mask.nii.gz", mask.astype(np.uint8))
     _write_volume(folder / "phantom_healthy.nii.gz", healthy)
+
+
+def _write_picture(path: Path, array: np.ndarray) -> None:
+    """Write a picture (rows, columns)."""
+    Image.fromarray(array).save(path)
 
 
 def _write_volume(path: Path, array: np.ndarray) -> None:
@@ -227,6 +224,10 @@ def _write_volume(path: Path, array: np.ndarray) -> None:
     image.SetOrigin(_VOLUME_ORIGIN_MM)
     image.SetDirection(itk.matrix_from_array(_direction()))
     itk.imwrite(image, str(path), compression=True)
+
+
+_PICTURES = _Kind(".png", _GROUPS, phantom_image, _write_picture, 255)
+_VOLUMES = _Kind(".nii.gz", _VOLUME_GROUPS, phantom_volume, _write_volume, 1)
 
 
 def _direction() -> np.ndarray:

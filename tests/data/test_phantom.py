@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from PIL import Image
 
 from monai_sagan.data import load_training_set, phantom_image, phantom_volume, write_phantom, write_phantom_volumes
-from monai_sagan.data.phantom_dataset import _case_rng
+from monai_sagan.data.phantom_dataset import _PICTURES, _case_rng
 
 COUNTS = {"num_healthy": 3, "num_unlabeled": 5, "num_test": 2, "size": (48, 48)}
 
@@ -91,7 +91,7 @@ class TestImage:
         """Over the test set of `write_phantom`'s defaults, at a smaller size."""
         means = {}
         for group, lesion in (("test_0", False), ("test_1", True)):
-            rngs = (_case_rng(0, group, index) for index in range(50))
+            rngs = (_case_rng(_PICTURES, 0, group, index) for index in range(50))
             means[group] = [phantom_image(rng, size=(64, 64), lesion=lesion)[0].mean() for rng in rngs]
         assert 0.4 < auc(means["test_0"], means["test_1"]) < 0.65
 
@@ -141,7 +141,7 @@ class TestWrite:
         assert list(a_written_phantom.parent.iterdir()) == [a_written_phantom]
 
     def test_pictures_are_what_is_drawn(self, a_written_phantom):
-        image, mask = phantom_image(_case_rng(0, "test_1", 1), size=(48, 48), lesion=True)
+        image, mask = phantom_image(_case_rng(_PICTURES, 0, "test_1", 1), size=(48, 48), lesion=True)
         written = Image.open(a_written_phantom / "images" / "test_1_0001.png")
         assert written.mode == "L"
         assert np.array_equal(np.asarray(written), image)
