@@ -24,8 +24,9 @@ from monai_sagan.data.on_device import OnDeviceDataset, collate_pairs, keep_on_d
 from monai_sagan.data.patient import patient_data
 from monai_sagan.data.phantom import phantom_image, phantom_volume
 from monai_sagan.data.phantom_dataset import write_phantom, write_phantom_volumes
-from monai_sagan.data.reader import IMAGE_SUFFIXES, CaseReader, is_image, is_picture, stem
+from monai_sagan.data.reader import CaseReader
 from monai_sagan.data.trained_on import digest_of, leave_out_trained, read_trained_on, write_trained_on
+from monai_sagan.image_names import IMAGE_SUFFIXES, is_image, is_picture, stem
 
 __all__ = [
     "IMAGE_SUFFIXES",

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from monai_sagan.data.dicom import DICOM_SUFFIXES, OWN_RESULT, may_be_dicom
+from monai_sagan.data.dicom import OWN_RESULT, may_be_dicom
 from monai_sagan.data.dicom_series import DicomSeries, find_series
-from monai_sagan.data.reader import IMAGE_SUFFIXES, is_image, stem
 from monai_sagan.errors import UserError
+from monai_sagan.image_names import IMAGE_SUFFIXES, has_dicom_name, is_image, stem
 from monai_sagan.result_files import JSON_ENDING, MAP_KINDS
 
 __all__ = ["find_images", "list_cases"]
@@ -126,7 +126,7 @@ def _search(given: Path, with_series: bool) -> _Found:
 def _search_folder(given: Path) -> _Found:
     files = [path for path in _walk(given) if not _is_result(path)]
     # Other files are what their names say.
-    dicom = {path for path in files if _is_dicom_by_name(path) or (not is_image(path) and may_be_dicom(path))}
+    dicom = {path for path in files if has_dicom_name(path) or (not is_image(path) and may_be_dicom(path))}
     series, others = find_series(dicom)
     cases = [_series_case(one, given, series) for one in series if one.is_volume]
     cases += [_file_case(path, given, one) for one in series for path in one.singles]
@@ -146,10 +146,6 @@ def _is_result(path: Path) -> bool:
     name = stem(path)
     ending = next((f"_{kind}" for kind in MAP_KINDS if name.endswith(f"_{kind}")), None)
     return ending is not None and path.with_name(f"{name.removesuffix(ending)}{JSON_ENDING}").is_file()
-
-
-def _is_dicom_by_name(path: Path) -> bool:
-    return path.name.lower().endswith(DICOM_SUFFIXES)
 
 
 def _warnings(others: dict[Path, str]) -> dict[Path, str]:

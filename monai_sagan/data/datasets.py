@@ -14,8 +14,8 @@ from monai.transforms import Transform
 from monai.utils import convert_to_tensor, ensure_tuple
 from torch.utils.data import Dataset
 
-from monai_sagan.data.reader import is_picture
 from monai_sagan.errors import UserError, explain
+from monai_sagan.image_names import is_picture
 from monai_sagan.processes import join_shares, share_of
 from monai_sagan.progress import ProgressKind, Reporter, make_reporter
 

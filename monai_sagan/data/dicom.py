@@ -15,10 +15,10 @@ from monai_sagan.data.geometry import Plane, stack_planes
 from monai_sagan.data.itk_image import read_by_gdcm
 from monai_sagan.data.radiograph import WINDOW_TAGS, as_shown, is_projection
 from monai_sagan.errors import ImageError
+from monai_sagan.image_names import has_dicom_name
 
 __all__ = [
     "DAMAGED",
-    "DICOM_SUFFIXES",
     "OWN_RESULT",
     "frame_group",
     "has_position",
@@ -30,8 +30,6 @@ __all__ = [
     "read_image_header",
     "read_pixels",
 ]
-
-DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 
 OWN_RESULT = "a result of monai-sagan"
 
@@ -65,7 +63,7 @@ _DERIVED = {
 
 def may_be_dicom(path: Path) -> bool:
     """Whether a file is DICOM by the ending of its name, or by its content, whatever its name."""
-    return path.name.lower().endswith(DICOM_SUFFIXES) or _is_marked(path)
+    return has_dicom_name(path) or _is_marked(path)
 
 
 def _is_marked(path: Path) -> bool:

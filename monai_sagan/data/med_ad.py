@@ -20,9 +20,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from monai_sagan.data.reader import IMAGE_SUFFIXES, stem
 from monai_sagan.data.trained_on import leave_out_trained, untrained_cases
 from monai_sagan.errors import UserError, such_as
+from monai_sagan.image_names import IMAGE_SUFFIXES, stem
 
 __all__ = [
     "list_labeled",

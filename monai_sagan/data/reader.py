@@ -15,18 +15,15 @@ from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
-from monai_sagan.data.dicom import DAMAGED, DICOM_SUFFIXES, may_be_dicom, read_dicom, read_header
+from monai_sagan.data.dicom import DAMAGED, may_be_dicom, read_dicom, read_header
 from monai_sagan.data.dicom_series import find_series, read_series
 from monai_sagan.data.geometry import check_axes
 from monai_sagan.data.itk_image import read_by_itk
 from monai_sagan.data.nifti import read_nifti
 from monai_sagan.errors import ImageError
+from monai_sagan.image_names import is_image, is_nifti, is_picture
 
-__all__ = ["IMAGE_SUFFIXES", "CaseReader", "is_image", "is_picture", "stem"]
-
-_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-_NIFTI = (".nii.gz", ".nii")
-IMAGE_SUFFIXES = (*_PICTURES, *_NIFTI, ".nrrd", ".mha", ".mhd", *DICOM_SUFFIXES)
+__all__ = ["CaseReader"]
 
 # PIL's modes that hold an image as the transforms expect it; the others (palette, CMYK, 1 bit, ...) are converted.
 _PLAIN_MODES = ("L", "RGB", "RGBA", "I", "I;16", "I;16B", "F")
@@ -105,13 +102,12 @@ class CaseReader(ImageReader):
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """The array and its affine, (3, 3) or (4, 4)."""
-    name = path.name.lower()
     if may_be_dicom(path):
         return read_dicom(path)
     if is_picture(path):
         reader = PILReader(converter=_plain)
         return reader.get_data(reader.read(path))[0], _PICTURE_AFFINE
-    return read_nifti(path) if name.endswith(_NIFTI) else read_by_itk(path)
+    return read_nifti(path) if is_nifti(path) else read_by_itk(path)
 
 
 def _series_files(folder: Path) -> list[Path]:
@@ -171,7 +167,7 @@ def _metadata(array: np.ndarray, affine: np.ndarray) -> dict[str, Any]:
 
 def _modality(path: Path) -> dict[str, str]:
     """What DICOM calls the modality (CT, MR, DX, ...), where a file says so."""
-    header = None if is_picture(path) or path.name.lower().endswith(_NIFTI) else read_header(path)
+    header = None if is_picture(path) or is_nifti(path) else read_header(path)
     modality = "" if header is None else str(header.get("Modality", ""))
     # Nothing but a code: what was typed in there by mistake may name the patient.
     return {"modality": modality} if _MODALITY.fullmatch(modality) else {}
@@ -184,21 +180,3 @@ def _plain(image: Image.Image) -> Image.Image:
     if image.mode in _PLAIN_MODES:
         return image
     return image.convert("L" if image.mode in ("1", "LA", "La") else "RGB")
-
-
-def is_picture(path: Path) -> bool:
-    """Whether the name ends as that of a picture does: no volume, no DICOM."""
-    return path.name.lower().endswith(_PICTURES)
-
-
-def is_image(path: Path) -> bool:
-    """Whether the name ends as an image's does that can be read here, in capitals or not."""
-    return path.name.lower().endswith(IMAGE_SUFFIXES)
-
-
-def stem(path: Path) -> str:
-    """The file's name without the ending of its image format (``brain.nii.gz`` to ``brain``)."""
-    for suffix in IMAGE_SUFFIXES:
-        if path.name.lower().endswith(suffix):
-            return path.name[: -len(suffix)]
-    return path.stem

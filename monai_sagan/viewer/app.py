@@ -11,13 +11,14 @@ import slicer
 from trame_slicer.core import SlicerApp
 from vtkmodules.vtkCommonCore import vtkLogger, vtkOutputWindow
 
+from monai_sagan.image_names import is_picture
 from monai_sagan.viewer.AnomalyMapLib.description import percent
 from monai_sagan.viewer.AnomalyMapLib.scene import ResultScene
 from monai_sagan.viewer.AnomalyMapLib.slice_scores import POSITION, SCORE, high_slices, present_position
 from monai_sagan.viewer.AnomalyMapLib.volumes import ijk_to_ras, read_volume
 from monai_sagan.viewer.case import Case
 from monai_sagan.viewer.page import Steering, build_page, with_key
-from monai_sagan.viewer.pictures import is_picture, read_picture
+from monai_sagan.viewer.pictures import read_picture
 from monai_sagan.viewer.server import make_server, new_key, serve
 from monai_sagan.viewer.views import Views
 

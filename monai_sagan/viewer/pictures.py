@@ -10,17 +10,11 @@ from PIL import Image
 
 from monai_sagan.viewer.AnomalyMapLib.volumes import VolumeError
 
-__all__ = ["is_picture", "read_picture"]
+__all__ = ["read_picture"]
 
 # As monai_sagan.data reads them, which cannot be asked: it loads torch.
-_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 _GREY_MODES = ("L", "I", "I;16", "I;16B", "F")
 _TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # x to the patient's left, y to the back, pixels of one millimetre
-
-
-def is_picture(path: Path) -> bool:
-    """Whether a file is a picture, by its name."""
-    return path.name.lower().endswith(_ENDINGS)
 
 
 def read_picture(path: Path) -> slicer.vtkMRMLScalarVolumeNode:

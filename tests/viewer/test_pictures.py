@@ -12,8 +12,9 @@ from monai_sagan.viewer.AnomalyMapLib.volumes import VolumeError, read_map
 from PIL import Image
 
 from monai_sagan.errors import UserError
+from monai_sagan.image_names import is_picture
 from monai_sagan.viewer import open_viewer
-from monai_sagan.viewer.pictures import is_picture, read_picture
+from monai_sagan.viewer.pictures import read_picture
 
 ROWS = np.arange(12, dtype=np.uint8).reshape(3, 4)
 

@@ -1,0 +1,43 @@
+"""What the names of files tell of the images in them.
+
+Without the libraries that read them: the viewer, which asks too, does without PyTorch.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["IMAGE_SUFFIXES", "has_dicom_name", "is_image", "is_nifti", "is_picture", "stem"]
+
+_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+_NIFTI = (".nii.gz", ".nii")
+_DICOM = (".dcm", ".dicom", ".ima")
+IMAGE_SUFFIXES = (*_PICTURES, *_NIFTI, ".nrrd", ".mha", ".mhd", *_DICOM)
+
+
+def is_picture(path: Path) -> bool:
+    """Whether the name ends as that of a picture does: no volume, no DICOM."""
+    return path.name.lower().endswith(_PICTURES)
+
+
+def is_nifti(path: Path) -> bool:
+    """Whether the name ends as NIfTI's does."""
+    return path.name.lower().endswith(_NIFTI)
+
+
+def has_dicom_name(path: Path) -> bool:
+    """Whether the name ends as DICOM's does, where it has an ending."""
+    return path.name.lower().endswith(_DICOM)
+
+
+def is_image(path: Path) -> bool:
+    """Whether the name ends as an image's does that can be read here, in capitals or not."""
+    return path.name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def stem(path: Path) -> str:
+    """The file's name without the ending of its image format (``brain.nii.gz`` to ``brain``)."""
+    for suffix in IMAGE_SUFFIXES:
+        if path.name.lower().endswith(suffix):
+            return path.name[: -len(suffix)]
+    return path.stem
