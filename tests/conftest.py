@@ -111,6 +111,22 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
+def reference(shared: Path) -> dict[str, torch.Tensor]:
+    """Small random weights under the published names, inputs, and what the published code makes of them."""
+    with np.load(shared / "reference" / "sagan_published_base8.npz") as file:
+        return {name: torch.from_numpy(file[name]) for name in file.files}
+
+
+@pytest.fixture(scope="session")
+def published_weights(reference: dict[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:
+    """The weights of these for ``generator`` and ``critic``."""
+    return {
+        network: {name.removeprefix(f"{network}/"): each for name, each in reference.items() if f"{network}/" in name}
+        for network in ("generator", "critic")
+    }
+
+
+@pytest.fixture(scope="session")
 def check_as_the_model_zoo(shared: Path) -> Callable[..., str]:
     """Makes the checks that MONAI's model zoo makes of a bundle; none may fail or warn."""
 

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from monai.bundle import ConfigParser
@@ -14,19 +13,9 @@ from monai.bundle import ConfigParser
 from monai_sagan.transforms import AnomalyScore
 
 
-@pytest.fixture(scope="module")
-def reference(shared: Path) -> dict[str, torch.Tensor]:
-    """Small random weights under the published names, inputs, and what the published code computes from them."""
-    with np.load(shared / "reference" / "sagan_published_base8.npz") as arrays:
-        return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
-
-
 @pytest.fixture
-def checkpoint(reference: dict[str, torch.Tensor], tmp_path: Path) -> Path:
-    state = {
-        name.removeprefix("generator/"): tensor for name, tensor in reference.items() if name.startswith("generator/")
-    }
-    torch.save(state, tmp_path / "published.ckpt")
+def checkpoint(published_weights: dict[str, dict[str, torch.Tensor]], tmp_path: Path) -> Path:
+    torch.save(published_weights["generator"], tmp_path / "published.ckpt")
     return tmp_path / "published.ckpt"
 
 

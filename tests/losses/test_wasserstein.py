@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
 
@@ -16,18 +13,9 @@ TOLERANCE = 1e-4
 
 
 @pytest.fixture(scope="module")
-def reference(shared: Path) -> dict[str, torch.Tensor]:
-    """Inputs, networks' outputs and losses of the published code."""
-    with np.load(shared / "reference" / "sagan_published_base8.npz") as file:
-        return {name: torch.from_numpy(file[name]) for name in file.files}
-
-
-@pytest.fixture(scope="module")
-def published_critic(reference: dict[str, torch.Tensor]) -> SAGANCritic:
+def published_critic(published_weights: dict[str, dict[str, torch.Tensor]]) -> SAGANCritic:
     critic = SAGANCritic(base_channels=8)
-    critic.load_published_state_dict(
-        {name.removeprefix("critic/"): value for name, value in reference.items() if name.startswith("critic/")}
-    )
+    critic.load_published_state_dict(published_weights["critic"])
     return critic
 
 

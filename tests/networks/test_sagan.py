@@ -7,7 +7,6 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from monai.networks.utils import convert_to_onnx
@@ -48,20 +47,8 @@ def largest_difference(actual: torch.Tensor, expected: torch.Tensor) -> float:
 
 
 @pytest.fixture(scope="module")
-def reference(shared: Path) -> dict[str, torch.Tensor]:
-    """Small random weights under the published names, inputs, and what the published code makes of them."""
-    with np.load(shared / "reference" / "sagan_published_base8.npz") as file:
-        return {name: torch.from_numpy(file[name]) for name in file.files}
-
-
-@pytest.fixture(scope="module")
 def published_keys(shared: Path) -> dict[str, dict[str, list[int]]]:
     return json.loads((shared / "reference" / "sagan_published_keys.json").read_text())
-
-
-def weights_of(reference: Mapping[str, torch.Tensor], network: str) -> dict[str, torch.Tensor]:
-    prefix = f"{network}/"
-    return {name.removeprefix(prefix): value for name, value in reference.items() if name.startswith(prefix)}
 
 
 def weights_of_shapes(shapes: Mapping[str, list[int]]) -> dict[str, torch.Tensor]:
@@ -83,9 +70,16 @@ class TestPublishedNumbers:
             ("pseudo_anomalous", "restored_pseudo"),
         ],
     )
-    def test_generator(self, reference: dict[str, torch.Tensor], given: str, expected: str, training: bool) -> None:
+    def test_generator(
+        self,
+        reference: dict[str, torch.Tensor],
+        published_weights: dict[str, dict[str, torch.Tensor]],
+        given: str,
+        expected: str,
+        training: bool,
+    ) -> None:
         generator = SAGANGenerator(base_channels=8, num_res_blocks=2, pass_through=0.0)
-        generator.load_published_state_dict(weights_of(reference, "generator"))
+        generator.load_published_state_dict(published_weights["generator"])
         with torch.no_grad():
             restored = generator.train(training)(reference[given])
         largest = float(reference[expected].abs().max())
@@ -94,17 +88,25 @@ class TestPublishedNumbers:
     @pytest.mark.parametrize(
         ("given", "expected"), [("normal", "critic_normal"), ("restored_unlabeled", "critic_restored")]
     )
-    def test_critic(self, reference: dict[str, torch.Tensor], given: str, expected: str) -> None:
+    def test_critic(
+        self,
+        reference: dict[str, torch.Tensor],
+        published_weights: dict[str, dict[str, torch.Tensor]],
+        given: str,
+        expected: str,
+    ) -> None:
         critic = SAGANCritic(base_channels=8)
-        critic.load_published_state_dict(weights_of(reference, "critic"))
+        critic.load_published_state_dict(published_weights["critic"])
         with torch.no_grad():
             scores = critic(reference[given])
         largest = float(reference[expected].abs().max())
         assert largest_difference(scores, reference[expected]) < self.TOLERANCE * largest
 
-    def test_score(self, reference: dict[str, torch.Tensor]) -> None:
+    def test_score(
+        self, reference: dict[str, torch.Tensor], published_weights: dict[str, dict[str, torch.Tensor]]
+    ) -> None:
         generator = SAGANGenerator(base_channels=8, num_res_blocks=2).eval()
-        generator.load_published_state_dict(weights_of(reference, "generator"))
+        generator.load_published_state_dict(published_weights["generator"])
         with torch.no_grad():
             change = reference["unlabeled"] - generator(reference["unlabeled"])
         scores = change.abs().mean(dim=(1, 2, 3)) / 2
@@ -189,11 +191,13 @@ class TestPublishedNames:
         with pytest.raises(ValueError, match=r"main.0.weight is missing; .*; and 2 more\.$"):
             a_critic().load_published_state_dict({})
 
-    def test_nothing_is_loaded_where_something_differs(self, reference: dict[str, torch.Tensor]) -> None:
+    def test_nothing_is_loaded_where_something_differs(
+        self, published_weights: dict[str, dict[str, torch.Tensor]]
+    ) -> None:
         generator = a_generator(base_channels=8, num_res_blocks=2)
         before = {name: value.clone() for name, value in generator.state_dict().items()}
         with pytest.raises(ValueError, match="extra is not known"):
-            generator.load_published_state_dict(weights_of(reference, "generator") | {"extra": torch.zeros(1)})
+            generator.load_published_state_dict(published_weights["generator"] | {"extra": torch.zeros(1)})
         assert all(torch.equal(value, before[name]) for name, value in generator.state_dict().items())
 
 
