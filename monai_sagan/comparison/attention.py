@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import itertools
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 from monai_sagan.bundle_files import TRAINED_ON
 from monai_sagan.comparison.attention_table import comparison_table
-from monai_sagan.comparison.trials import keep_settings, run_share, spread
+from monai_sagan.comparison.trials import Trial, keep_settings, run_share, spread
 from monai_sagan.data import read_labeled_images
 from monai_sagan.errors import UserError
 from monai_sagan.files import write_json, write_whole
@@ -34,35 +33,16 @@ _MEASURES = ("accuracy", "macro_auc")
 
 
 @dataclass(frozen=True)
-class _Trial:
-    """One training.
+class _Trial(Trial):
+    """One training; its seed is also that of the division into training and test.
 
     Args:
-        folder: where it and its evaluation are.
         backbone: name of the network.
         attention: where the attention's features come from; "none" without.
-        seed: of the division into training and test, and of the training.
     """
 
-    folder: Path
     backbone: str
     attention: str
-    seed: int
-
-    @property
-    def bundle(self) -> Path:
-        return self.folder / "bundle"
-
-    @property
-    def evaluation(self) -> Path:
-        return self.folder / "evaluation"
-
-    @property
-    def is_done(self) -> bool:
-        return (self.evaluation / "metrics.json").is_file()
-
-    def metrics(self) -> dict[str, Any]:
-        return json.loads((self.evaluation / "metrics.json").read_text(encoding="utf-8"))
 
     def num_trained_on(self) -> int:
         return len((self.bundle / TRAINED_ON).read_text(encoding="utf-8").split())
@@ -112,7 +92,7 @@ def compare_attention(
     keep_settings(output, settings)
     trials = [
         _Trial(
-            output / name / ("plain" if attention == "none" else "attention") / f"seed_{seed}", name, attention, seed
+            output / name / ("plain" if attention == "none" else "attention") / f"seed_{seed}", seed, name, attention
         )
         for name, seed, attention in itertools.product(backbones, range(num_seeds), ("none", source))
     ]

@@ -22,7 +22,7 @@ from monai_sagan.comparison.detection_figure import draw_areas
 from monai_sagan.comparison.detection_table import detection_table
 from monai_sagan.comparison.methods import METHODS, Method
 from monai_sagan.comparison.mixtures import check_ratios, make_mixtures, mixture_name
-from monai_sagan.comparison.trials import keep_settings, require_settings, run_share, spread
+from monai_sagan.comparison.trials import Trial, keep_settings, require_settings, run_share, spread
 from monai_sagan.data import load_test_set, load_training_set
 from monai_sagan.errors import UserError
 from monai_sagan.files import write_json, write_whole
@@ -39,19 +39,15 @@ _COSTS = ("seconds", "images_per_second", "peak_memory_mib", "peak_gpu_memory_mi
 
 
 @dataclass(frozen=True)
-class _Trial:
+class _Trial(Trial):
     """One training.
 
     Args:
-        folder: where it and its evaluation are.
         name: of the method.
-        seed: of the training.
         data: the data set.
     """
 
-    folder: Path
     name: str
-    seed: int
     data: Path
 
     @property
@@ -65,12 +61,9 @@ class _Trial:
     def measured(self) -> dict[str, Any]:
         return json.loads((self.folder / "measured.json").read_text(encoding="utf-8"))
 
-    def metrics(self) -> dict[str, Any]:
-        return json.loads((self.folder / "evaluation" / "metrics.json").read_text(encoding="utf-8"))
-
     def scores(self) -> dict[str, tuple[int, float]]:
         """Label and score of each test image by its name."""
-        with (self.folder / "evaluation" / "scores.csv").open(encoding="utf-8", newline="") as file:
+        with (self.evaluation / "scores.csv").open(encoding="utf-8", newline="") as file:
             return {row["name"]: (int(row["label"]), float(row["anomaly_score"])) for row in csv.DictReader(file)}
 
 
@@ -130,7 +123,8 @@ def compare_detection(
         "anomaly_ratios": list(anomaly_ratios),
         "overrides": given,
     }
-    sets: dict[float | None, Path] = {None: data}
+    sets: dict[float | None, Path] = {ratio: output / "data" / mixture_name(ratio) for ratio in anomaly_ratios}
+    sets = sets or {None: data}
     device = str(own_device()) if device == "auto" else device
 
     def prepare() -> None:
@@ -138,12 +132,9 @@ def compare_detection(
         if anomaly_ratios:
             make_mixtures(data, output / "data", anomaly_ratios)
         keep_settings(output, settings)
-        a_set = output / "data" / mixture_name(anomaly_ratios[0]) if anomaly_ratios else data
-        _keep_budget(chosen, a_set, output, settings, device)
+        _keep_budget(chosen, next(iter(sets.values())), output, settings, device)
 
     first_alone(prepare)
-    if anomaly_ratios:
-        sets = {ratio: output / "data" / mixture_name(ratio) for ratio in anomaly_ratios}
     trials = _all_trials(chosen, num_seeds, sets, output)
     budget = _read_budget(output)
     unique = list({trial.folder: trial for trial in trials.values()}.values())
@@ -208,7 +199,7 @@ def _all_trials(
             folder = folder / mixture_name(ratio)
         elif ratio is not None:
             data = next(iter(sets.values()))
-        trials[ratio, name, seed] = _Trial(folder / f"seed_{seed}", name, seed, data)
+        trials[ratio, name, seed] = _Trial(folder / f"seed_{seed}", seed, name, data)
     return trials
 
 

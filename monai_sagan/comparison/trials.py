@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from monai_sagan.errors import UserError
 from monai_sagan.files import write_json
@@ -18,12 +19,36 @@ __all__ = ["Trial", "keep_settings", "require_settings", "run_share", "spread"]
 _SETTINGS = "settings.json"
 
 
-class Trial(Protocol):
-    """One training."""
+@dataclass(frozen=True)
+class Trial:
+    """One training and its evaluation.
+
+    Args:
+        folder: where both are.
+        seed: of the training.
+    """
+
+    folder: Path
+    seed: int
+
+    @property
+    def bundle(self) -> Path:
+        """What is trained."""
+        return self.folder / "bundle"
+
+    @property
+    def evaluation(self) -> Path:
+        """Where its evaluation is."""
+        return self.folder / "evaluation"
 
     @property
     def is_done(self) -> bool:
         """Whether it needs no more work."""
+        return (self.evaluation / "metrics.json").is_file()
+
+    def metrics(self) -> dict[str, Any]:
+        """What the evaluation found."""
+        return json.loads((self.evaluation / "metrics.json").read_text(encoding="utf-8"))
 
 
 TrialT = TypeVar("TrialT", bound=Trial)
