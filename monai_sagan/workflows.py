@@ -305,10 +305,10 @@ def _device(name: str) -> dict[str, torch.device]:
         return {}
     try:
         device = torch.device(name)
-    except RuntimeError as error:
+        if device.type not in ("cpu", "cuda"):
+            raise ValueError("another kind")
+    except (RuntimeError, ValueError) as error:
         raise UserError(f"--device {name}: give auto, cpu or a CUDA device such as cuda:0.") from error
-    if device.type not in ("cpu", "cuda"):
-        raise UserError(f"--device {name}: give auto, cpu or a CUDA device such as cuda:0.")
     if device.type == "cuda" and num_processes() > 1:
         raise UserError(f"--device {name}: with torchrun each process has a GPU of its own; leave it out, or give cpu.")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():

@@ -10,7 +10,7 @@ from monai_sagan.progress import ProgressKind, Reporter, make_reporter
 
 __all__ = ["PrepareReport", "reporting"]
 
-# So many sentences about images, and so many names in a sentence, are shown; the rest is counted.
+# So many sentences about images that were left out are shown; the rest is counted.
 _SENTENCES_SHOWN = 10
 
 

@@ -9,6 +9,8 @@ from monai_sagan.report.case import EvaluatedCase
 
 __all__ = ["GalleryGroup", "choose_gallery"]
 
+_PER_GROUP = 6  # cases, at most
+
 
 @dataclass(frozen=True)
 class GalleryGroup:
@@ -27,15 +29,14 @@ class GalleryGroup:
     total: int
 
 
-def choose_gallery(cases: Sequence[EvaluatedCase], per_group: int = 6) -> list[GalleryGroup]:
+def choose_gallery(cases: Sequence[EvaluatedCase]) -> list[GalleryGroup]:
     """Takes the highest and the lowest scores of each class, so that successes and failures both show.
 
-    No case is shown twice: a class with fewer than twice `per_group` cases is divided between its two groups, the odd
-    one going to the highest. Equal scores are ordered by name. Groups without a case are left out.
+    A group has six cases at most, and no case is shown twice: a class with fewer than twelve is divided between its two
+    groups, the odd one going to the highest. Equal scores are ordered by name. Groups without a case are left out.
 
     Args:
         cases: all cases of the test set.
-        per_group: the most cases of a group, at least 1.
 
     Returns:
         Up to four groups, those of the anomalous cases first.
@@ -46,8 +47,8 @@ def choose_gallery(cases: Sequence[EvaluatedCase], per_group: int = 6) -> list[G
         (0, "Healthy", "Likely false alarms.", "What the model is surest to be healthy."),
     ):
         ordered = sorted((case for case in cases if case.label == label), key=lambda case: (-case.score, case.name))
-        highest = ordered[: min(per_group, (len(ordered) + 1) // 2)]
-        lowest = ordered[::-1][: min(per_group, len(ordered) // 2)]
+        highest = ordered[: min(_PER_GROUP, (len(ordered) + 1) // 2)]
+        lowest = ordered[::-1][: min(_PER_GROUP, len(ordered) // 2)]
         for end, meaning, chosen in (("highest", high_meaning, highest), ("lowest", low_meaning, lowest)):
             if chosen:
                 groups.append(GalleryGroup(f"{name}, scored {end}", meaning, tuple(chosen), len(ordered)))
