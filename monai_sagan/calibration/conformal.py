@@ -21,6 +21,7 @@ __all__ = [
     "conformal_p_value",
     "conformal_threshold",
     "false_positive_rate",
+    "fewest_healthy",
     "smallest_p_value",
 ]
 

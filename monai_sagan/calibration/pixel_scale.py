@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-__all__ = ["MapOfHealthy", "PixelScale", "fit_pixel_scale"]
+__all__ = ["NUM_PLACES", "MapOfHealthy", "PixelScale", "fit_pixel_scale"]
 
 # A volume's slices are compared with those in the same one of so many parts of the body.
 NUM_PLACES = 16

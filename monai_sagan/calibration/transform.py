@@ -16,7 +16,7 @@ from monai_sagan.calibration.store import Calibration, is_of_several_slices, rea
 from monai_sagan.data import digest_of, read_trained_on
 from monai_sagan.transforms import SliceLayout
 
-__all__ = ["CompareWithHealthyd", "anatomical_slice_scores"]
+__all__ = ["OOD_RATE", "CompareWithHealthyd", "anatomical_slice_scores"]
 
 # As many images like those that a bundle was made for are flagged falsely, on average.
 OOD_RATE = 0.05

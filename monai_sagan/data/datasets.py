@@ -19,7 +19,7 @@ from monai_sagan.image_names import is_picture
 from monai_sagan.processes import join_shares, share_of
 from monai_sagan.progress import ProgressKind, Reporter, make_reporter
 
-__all__ = ["CaseDataset", "HealthyUnlabeledDataset", "LabeledDataset", "batch_cases"]
+__all__ = ["CaseDataset", "HealthyUnlabeledDataset", "LabeledDataset", "batch_cases", "prepare_samples"]
 
 # What a training set consists of.
 _KINDS = ("healthy", "unlabeled", "selection")

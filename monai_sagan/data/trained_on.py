@@ -12,7 +12,7 @@ from monai.utils import ensure_tuple
 from monai_sagan.errors import UserError
 from monai_sagan.files import write_whole
 
-__all__ = ["digest_of", "leave_out_trained", "read_trained_on", "write_trained_on"]
+__all__ = ["digest_of", "leave_out_trained", "read_trained_on", "untrained_cases", "write_trained_on"]
 
 
 def write_trained_on(path: str | Path, cases: Sequence[Mapping[str, Any]], *, keep_former: bool = False) -> None:

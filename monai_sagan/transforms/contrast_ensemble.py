@@ -14,7 +14,7 @@ from monai_sagan.networks import Forest
 from monai_sagan.transforms.image_features import image_features
 from monai_sagan.transforms.resizing import resize
 
-__all__ = ["ContrastEnsemble", "forest_features", "forest_log_odds", "network_logits", "read_contrast"]
+__all__ = ["ContrastEnsemble", "forest_features", "forest_log_odds", "make_network", "network_logits", "read_contrast"]
 
 # A forest of hundreds of trees may be of one mind; its log odds stay finite.
 _LEAST_PROBABILITY = 0.01
