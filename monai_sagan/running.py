@@ -75,9 +75,11 @@ def _end(number: int, frame: object) -> NoReturn:
 
 def _was_interrupted(error: BaseException | None) -> bool:
     """Whether Ctrl-C is behind an error, as it can be behind that of an import."""
-    while error is not None and not isinstance(error, KeyboardInterrupt):
+    seen: set[int] = set()  # errors can stand behind each other in a ring
+    while error is not None and not isinstance(error, KeyboardInterrupt) and id(error) not in seen:
+        seen.add(id(error))
         error = error.__cause__ or error.__context__
-    return error is not None
+    return isinstance(error, KeyboardInterrupt)
 
 
 def _sentence(error: BaseException) -> str | None:

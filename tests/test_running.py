@@ -42,3 +42,22 @@ def test_without_a_terminal_it_goes_on(tmp_path: Path) -> None:
     """As nohup has it."""
     assert run(tmp_path / "result.json", signal.SIGHUP.value, "ignored") == 0
     assert (tmp_path / "result.json").read_text() == "half of it"
+
+
+RING = """
+from monai_sagan.errors import UserError
+from monai_sagan.running import run_command
+
+def fail():
+    full, noted = UserError("the disk is full."), RuntimeError("while closing")
+    full.__context__, noted.__context__ = noted, full
+    raise full
+
+run_command(fail)
+"""
+
+
+def test_errors_that_stand_behind_each_other_end_a_command() -> None:
+    """As those of a thread that compresses onto a full disk, which writing and closing both raise."""
+    done = subprocess.run([sys.executable, "-c", RING], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (1, "Error: the disk is full.\n")
