@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +53,12 @@ def derive_bundle(
             settings = sorted(
                 {key for parser in parsers.values() for key, value in parser.get().items() if _is_setting(value)}
             )
-            raise UserError(f"{key}: the bundle {source.name} has no such setting; it has {', '.join(settings)}.")
+            raise UserError(f"{key}: the bundle {source.name} has no such setting; {_told_of(settings, key)}")
         if _is_setting(holder[key]) and not _is_like(value, holder[key]):
             raise UserError(
                 f"{key}: {value!r} cannot take the place of {json.dumps(holder[key])}; give a value like it."
             )
-        holder[key] = value
+        holder[key] = int(value) if type(holder[key]) is int and isinstance(value, float) else value  # as 1e5
     described = read_config(source, METADATA.stem) | dict(metadata)
     _describe_network(described["network_data_format"], parsers[BASE_CONFIG])
     contents = {name: parser.get() for name, parser in parsers.items()} | {"metadata": described}
@@ -117,16 +118,25 @@ def _describe_network(formats: dict[str, Any], settings: ConfigParser) -> None:
         output["spatial_shape"] = settings["image_size"]
 
 
+def _told_of(settings: Sequence[str], wrong: str) -> str:
+    """What settings there are, the one first that was probably meant."""
+    listed = f"has {', '.join(settings)}."
+    meant = get_close_matches(wrong, settings, n=1)
+    return f"did you mean {meant[0]}? It {listed}" if meant else f"it {listed}"
+
+
 def _is_like(value: Any, former: Any) -> bool:
-    """Whether a value can take the place of a setting: a number that of a number, a list that of a list, text that of
-    text, any of them that of nothing."""
-    if isinstance(value, str) and is_expression(value):
+    """Whether a value can take the place of a setting: a number that of a number, but only a whole one that of a whole
+    one, a list that of a list, text that of text, any of them that of nothing."""
+    if former is None or (isinstance(value, str) and is_expression(value)):
         return True
-    return former is None or _kind(value) == _kind(former)
+    if type(former) is int and type(value) is float:
+        return value.is_integer()
+    return _kind(value) == _kind(former)
 
 
 def _kind(value: Any) -> type:
-    return type(value) if value is None or isinstance(value, (str, list, dict)) else float
+    return float if type(value) is int else type(value)
 
 
 def _is_taken(value: Any) -> bool:

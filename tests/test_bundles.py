@@ -168,11 +168,18 @@ class TestDerive:
         with pytest.raises(UserError) as caught:
             derive_bundle(find_bundle(NAME), tmp_path / "new", {"base_chanels": 4}, {})
         message = str(caught.value)
-        assert message.startswith(f"base_chanels: the bundle {NAME} has no such setting; it has ")
+        assert message.startswith(
+            f"base_chanels: the bundle {NAME} has no such setting; did you mean base_channels? It has "
+        )
         assert {"base_channels", "image_size", "learning_rate"} <= set(
-            message.removesuffix(".").split(" it has ")[1].split(", ")
+            message.removesuffix(".").split(" It has ")[1].split(", ")
         )
         assert list(tmp_path.iterdir()) == []
+
+    def test_a_whole_number_may_be_written_in_powers_of_ten(self, tmp_path: Path) -> None:
+        derive_bundle(find_bundle(NAME), tmp_path / "new", {"critic_steps": 1e5}, {})
+        steps = read(tmp_path / "new", "train")["critic_steps"]
+        assert (steps, type(steps)) == (100_000, int)
 
     def test_a_word_for_a_number(self, tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"^base_channels: 'many' cannot take the place of 8; give a value like it"):

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from monai_sagan.engines.cuda_graph import GraphedStep
 from monai_sagan.engines.loaders import require_batches
-from monai_sagan.errors import UserError
+from monai_sagan.errors import SettingError, UserError
 from monai_sagan.losses import CriticLoss, GeneratorLoss
 from monai_sagan.transforms import RandPseudoAnomaly
 
@@ -59,7 +59,8 @@ class SAGANTrainer(Trainer):
         compile: whether torch compiles the generator, which takes a minute or two at the start.
 
     Raises:
-        UserError: if there are fewer images than one batch holds, a batch has one only, or settings do not go together.
+        UserError: if there are fewer images than one batch holds, a batch has one only, there is no
+            epoch, or settings do not go together.
     """
 
     def __init__(
@@ -83,6 +84,8 @@ class SAGANTrainer(Trainer):
     ) -> None:
         if critic_steps_per_generator_step < 1:
             raise UserError("critic_steps_per_generator_step must be at least 1.")
+        if max_epochs < 1:  # now, and not after everything that comes before the first epoch
+            raise SettingError("critic_steps must be at least 1.")
         if cuda_graphs and isinstance(generator, nn.parallel.DistributedDataParallel):
             raise UserError("cuda_graphs does not go together with training in several processes; set it to false.")
         self.generator = generator

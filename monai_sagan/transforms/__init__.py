@@ -3,7 +3,7 @@
 from monai_sagan.transforms.anomaly import AnomalyScore, AnomalyScored, volume_score
 from monai_sagan.transforms.classification import ClassProbabilitiesd
 from monai_sagan.transforms.coarse_noise import RandCoarseNoise
-from monai_sagan.transforms.contrast import ContrastScored
+from monai_sagan.transforms.contrast import ContrastScored, check_score
 from monai_sagan.transforms.contrast_ensemble import ContrastEnsemble, read_contrast
 from monai_sagan.transforms.foreground import has_foreground
 from monai_sagan.transforms.greyscale import Greyscale, Greyscaled
@@ -40,6 +40,7 @@ __all__ = [
     "SliceLayout",
     "WholeImage",
     "WholeImaged",
+    "check_score",
     "check_slice_direction",
     "find_slice_axis",
     "has_foreground",

@@ -23,7 +23,7 @@ from monai_sagan.transforms.picture_batches import PictureScoring
 from monai_sagan.transforms.resizing import resize
 from monai_sagan.transforms.slices import SliceLayout, check_slice_direction
 
-__all__ = ["SCORES", "ContrastScored", "choose_score"]
+__all__ = ["SCORES", "ContrastScored", "check_score", "choose_score"]
 
 # What the score of a case can be.
 SCORES = ("residual", "contrast")
@@ -130,6 +130,19 @@ class ContrastScored(PictureScoring[_ScoreAndMap]):
             return scores.cpu(), maps.cpu()
 
 
+def check_score(score: str) -> None:
+    """Refuses what is no score; before a training, which would be for nothing.
+
+    Args:
+        score: ``auto`` or one of ``SCORES``.
+
+    Raises:
+        SettingError: if it is none of them.
+    """
+    if score not in ("auto", *SCORES):
+        raise SettingError(f"score must be auto, {' or '.join(SCORES)}, not {score!r}.")
+
+
 def choose_score(bundle_root: str | Path, score: str = "auto") -> str:
     """Which score a bundle gives.
 
@@ -145,8 +158,7 @@ def choose_score(bundle_root: str | Path, score: str = "auto") -> str:
         SettingError: if there is no such score.
         UserError: if the bundle was not trained for the score, or the file of what was chosen is damaged.
     """
-    if score not in ("auto", *SCORES):
-        raise SettingError(f"score must be auto, {' or '.join(SCORES)}, not {score!r}.")
+    check_score(score)
     contrast, selection = Path(bundle_root) / CONTRAST, Path(bundle_root) / SELECTION
     if score == "auto":
         score = read_selection(selection).get("score") or ("contrast" if contrast.is_file() else "residual")

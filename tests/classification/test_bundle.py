@@ -242,7 +242,10 @@ class TestBadInput:
             ({"attention_layer": "layer9"}, "attention_layer layer9: the network has no such layer"),
             ({"fold": 7}, "fold must be from 0 to 4, not 7"),
             ({"attention": "bank", "bank_images_per_class": 17}, "the bank needs 17 images of each class, and there"),
-            ({"epoch": 3}, "epoch: the bundle global_attention_classification has no such setting; it has "),
+            (
+                {"epoch": 3},
+                "epoch: the bundle global_attention_classification has no such setting; did you mean epochs?",
+            ),
         ],
     )
     def test_settings(self, settings: dict[str, Any], message: str, pictures: Path, tmp_path: Path) -> None:

@@ -103,7 +103,12 @@ class TestSettings:
             ("anomaly_ratio=1.5", "anomaly_ratio must lie in [0, 1], not 1.5."),
             ("checkpoint_interval=0", "checkpoint_interval must be at least 1, not 0."),
             ("batch_size=0", "batch_size: training does not work with these settings: batch_size should be a positive"),
-            ("critic_steps=0", "critic_steps: training does not work with these settings: "),
+            ("critic_steps=0", "critic_steps must be at least 1."),
+            ("critic_steps=1.5", "critic_steps: 1.5 cannot take the place of "),
+            ("seed=0.5", "seed: 0.5 cannot take the place of 0; give a value like it."),
+            ("critic_steps=true", "critic_steps: True cannot take the place of "),
+            ("compile=1", "compile: 1 cannot take the place of false; give a value like it."),
+            ("score=residul", "score must be auto, residual or contrast, not 'residul'."),
             ("learning_rate=-1", "learning_rate: training does not work with these settings: Invalid learning rate"),
         ],
     )
