@@ -20,7 +20,7 @@ __all__ = ["find_images", "list_cases"]
 # Nobody misses the table of contents of a disc, DICOMDIR, and what was made of the images here.
 _NOT_WORTH_TELLING = ("Media Storage Directory Storage", OWN_RESULT)
 # Formats of images that are not read; whoever has such a file will miss it.
-_NOT_READ = (".gif", ".webp", ".jp2", ".heic", ".npy", ".img", ".mgh", ".mgz", ".mnc")
+_NOT_READ = (".gif", ".webp", ".jp2", ".heic", ".npy", ".img", ".nhdr", ".mgh", ".mgz", ".mnc")
 _SHOWN = 10  # series that a message lists
 
 
@@ -70,8 +70,10 @@ def list_cases(inputs: Sequence[str | Path], series: Sequence[str] = ()) -> list
         that hold no image.
 
     Raises:
-        UserError: if an input does not exist, a folder holds no image, or a series is not there.
+        UserError: if there is no input, one does not exist, a folder holds no image, or a series is not there.
     """
+    if not inputs:
+        raise UserError("no image was given; name at least one, or a folder of them.")
     paths = [Path(given) for given in inputs]
     found = [_search(path, bool(series)) for path in paths]
     chosen = _choose(_each_once(case for one in found for case in one.cases), series, paths)

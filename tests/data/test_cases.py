@@ -78,6 +78,9 @@ class TestFiles:
             "a.png: two of the images given have this name; give them to two runs with two outputs."
         )
 
+    def test_nothing_given(self) -> None:
+        assert refusal([]) == "no image was given; name at least one, or a folder of them."
+
     def test_nothing_there(self, files: Callable[..., Path], tmp_path: Path) -> None:
         assert refusal([tmp_path / "x"]) == f"{tmp_path / 'x'}: there is no such file or folder."
         folder = files("notes.txt")
@@ -264,13 +267,13 @@ class TestWithoutImage:
 
 class TestOtherFormats:
     def test_are_left_out_and_told(self, files: Callable[..., Path]) -> None:
-        folder = files("a.png", "b.GIF", "in/c.mgz", "in/d.gif", "notes.txt", ".hidden.gif")
+        folder = files("a.png", "b.GIF", "in/c.mgz", "in/d.gif", "e.nhdr", "notes.txt", ".hidden.gif")
         case, warning = list_cases([folder])
         assert case["name"] == "a"
         assert warning == {
             "path": str(folder),
-            "warning": f"{folder}: 3 files were left out, since this format is not read (.gif, .mgz); convert to PNG "
-            "or NIfTI.",
+            "warning": f"{folder}: 4 files were left out, since this format is not read (.gif, .mgz, .nhdr); convert "
+            "to PNG or NIfTI.",
         }
 
     def test_nothing_else(self, files: Callable[..., Path]) -> None:
