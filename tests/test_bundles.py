@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import torch
-from monai.bundle import ConfigParser
+from monai.bundle import ConfigParser, load
 
 from monai_sagan import workflows
 from monai_sagan.bundle_files import CONTRAST, FAMILIARITY, WEIGHTS
@@ -273,6 +273,17 @@ def test_an_evaluation_leaves_out_all_that_the_bundle_knows(name: str) -> None:
     listed = read(find_bundle(name), "evaluate")["datalist"]
     assert "'/trained_on.txt'" in listed
     assert "'/calibrated_with.txt'" in listed
+
+
+@pytest.mark.parametrize("name", sorted(shipped_bundles()))
+def test_loaded_by_monai(name: str) -> None:
+    """As docs/how-to/deploy.md has it."""
+    root = shipped_bundles()[name]
+    config = ConfigParser()
+    config.read_config(str(root / "configs" / "inference.json"))
+    network = load(name, model=config.get_parsed_content("network_def"), bundle_dir=str(root.parent))
+    weights = torch.load(root / WEIGHTS, weights_only=True)
+    assert all(torch.equal(network.state_dict()[key], tensor) for key, tensor in weights.items())
 
 
 def test_an_unknown_config(tiny_bundle: Path) -> None:
