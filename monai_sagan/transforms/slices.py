@@ -130,8 +130,8 @@ def find_slice_axis(volume: NdarrayOrTensor, direction: str | int = "acquisition
     Args:
         volume: (C, *three spatial axes), a MetaTensor where the direction is to be told by its affine.
         direction: ``axial``, ``coronal`` or ``sagittal``: the axis nearest to that of the patient. ``acquisition``:
-            the only axis of a single voxel, or that along which voxels are longest by a tenth, or else the last one,
-            along which scanners stack slices. A number: that axis.
+            that along which voxels are longest by a tenth, or else the last one, along which scanners stack slices.
+            With all of these a volume that is a single slice is cut into that one. A number: that axis.
 
     Returns:
         The axis, 0 to 2.
@@ -142,12 +142,12 @@ def find_slice_axis(volume: NdarrayOrTensor, direction: str | int = "acquisition
     check_slice_direction(direction)
     if isinstance(direction, int):
         return direction % 3
+    single = [axis for axis, side in enumerate(volume.shape[1:]) if side == 1]
+    if len(single) == 1:  # a radiograph among volumes is a slice already
+        return single[0]
     if direction in _ANATOMICAL:
         axes, _ = _anatomical_axes(volume)
         return axes[_ANATOMICAL[direction]]
-    single = [axis for axis, side in enumerate(volume.shape[1:]) if side == 1]
-    if len(single) == 1:
-        return single[0]
     lengths = np.linalg.norm(_directions(volume), axis=0)
     longest = int(lengths.argmax())
     return longest if lengths[longest] > _CLEARLY_LONGER * np.delete(lengths, longest).max() else 2

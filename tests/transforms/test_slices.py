@@ -67,6 +67,10 @@ class TestFindSliceAxis:
     def test_as_acquired(self, lengths: tuple[float, float, float], shape: tuple[int, int, int], axis: int) -> None:
         assert find_slice_axis(a_volume(np.diag([*lengths, 1.0]), shape)) == axis
 
+    @pytest.mark.parametrize("direction", ["sagittal", "coronal", "axial"])
+    def test_a_radiograph_is_one_slice_in_every_direction(self, direction: str) -> None:
+        assert find_slice_axis(a_volume(shape=(40, 50, 1)), direction) == 2
+
     def test_one_axis_for_each_direction_of_a_volume_at_45_degrees(self) -> None:
         half = np.sqrt(0.5)
         affine = np.array([[-half, half, 0, 0], [-half, -half, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
