@@ -185,8 +185,8 @@ def load_calibration_set(dataset_dir: str | Path, trained_on: str | Path) -> lis
     if not others:
         raise UserError(
             f"{root / 'data.json'}: the bundle was trained on all healthy images of train.0, perhaps because they are "
-            "among the unlabelled ones too; train it with a calibration_share such as 0.2, or calibrate it with other "
-            "healthy images."
+            "among the unlabelled ones too; train it with a calibration_share that sets some aside (0.2 of five images "
+            "is one), or calibrate it with other healthy images."
         )
     return others
 

@@ -239,7 +239,9 @@ class TestTraining:
         root = workflows.train(NAME, phantom, tmp_path / "bundle", overrides=tiny_settings, progress="none")
         with pytest.raises(Exception) as caught:  # noqa: PT011  MONAI wraps what a config raises
             workflows.calibrate(root, phantom, progress="none")
-        assert "was trained on all healthy images of train.0, perhaps because they are among" in explain(caught.value)
+        message = explain(caught.value)
+        assert "was trained on all healthy images of train.0, perhaps because they are among" in message
+        assert "train it with a calibration_share that sets some aside" in message  # it may have had one, of too few
         assert not (root / CALIBRATION).exists()
 
     def test_a_bundle_that_is_derived_starts_without(self, bundle: Path, healthy: Path, tmp_path: Path) -> None:
