@@ -127,11 +127,13 @@ def _told_of(settings: Sequence[str], wrong: str) -> str:
 
 def _is_like(value: Any, former: Any) -> bool:
     """Whether a value can take the place of a setting: a number that of a number, but only a whole one that of a whole
-    one, a list that of a list, text that of text, any of them that of nothing."""
+    one, a list of such that of a list, text that of text, any of them that of nothing."""
     if former is None or (isinstance(value, str) and is_expression(value)):
         return True
     if type(former) is int and type(value) is float:
         return value.is_integer()
+    if isinstance(former, list) and isinstance(value, list):
+        return not former or all(_kind(item) == _kind(former[0]) for item in value)
     return _kind(value) == _kind(former)
 
 

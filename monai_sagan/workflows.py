@@ -86,7 +86,8 @@ def train(
         if is_first() and not going_on and not (output / WEIGHTS).is_file():
             shutil.rmtree(output)  # nothing was trained: the same command works again once the error is resolved
         causes = causes_of(error)
-        if overrides and isinstance(causes[-1], ValueError) and not any(isinstance(c, UserError) for c in causes):
+        unfit = isinstance(causes[-1], (TypeError, ValueError))
+        if overrides and unfit and not any(isinstance(c, UserError) for c in causes):
             raise UserError(
                 f"{', '.join(overrides)}: training does not work with these settings: {explain(error)}"
             ) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence, Sized
 
 import numpy as np
 import torch
@@ -48,7 +48,7 @@ class ScaleToNetworkRange(Transform):
             raise SettingError(
                 f"intensity_percentiles must be two growing numbers in [0, 100], not {lower} and {upper}."
             )
-        if window is not None and not (len(window) == 2 and window[0] < window[1]):
+        if window is not None and not (isinstance(window, Sized) and len(window) == 2 and window[0] < window[1]):
             raise SettingError(f"intensity_window must be two growing numbers such as [-1000, 400], not {window}.")
         self.percentiles = (lower, upper)
         self.window = None if window is None else (float(window[0]), float(window[1]))
