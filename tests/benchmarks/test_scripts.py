@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import ceilings
+import contrast
 import copies
 import freed_memory
 import inference
@@ -127,6 +128,14 @@ def test_freed_memory(tmp_path: Path) -> None:
     rows = written(tmp_path / "freed_memory_cpu.json")["rows"]
     assert len({row["what"] for row in rows}) == len(rows) == 5
     assert all(is_spread(row[key]) for row in rows for key in ("given_back", "kept", "ratio"))
+
+
+def test_contrast(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    contrast.main(["--batch", "2", "--turns", "2", "--output", str(tmp_path)])
+    result = json.loads((tmp_path / "contrast_cpu.json").read_text(encoding="utf-8"))
+    assert all(is_spread(result["rows"][0][key]) for key in ("as_trained", "folded", "ratio"))
+    assert 0 < result["difference"] < 1e-3  # of logits of some ten, by rounding alone
+    assert "| 2 pictures | " in capsys.readouterr().out
 
 
 def test_copies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
