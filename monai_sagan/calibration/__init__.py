@@ -5,6 +5,7 @@ from monai_sagan.calibration.conformal import (
     conformal_p_value,
     conformal_threshold,
     false_positive_rate,
+    fewest_healthy,
     smallest_p_value,
 )
 from monai_sagan.calibration.describe import describe_calibration
@@ -29,6 +30,7 @@ __all__ = [
     "conformal_threshold",
     "describe_calibration",
     "false_positive_rate",
+    "fewest_healthy",
     "fit_pixel_scale",
     "read_calibration",
     "slice_p_values",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from typing import Any
 from monai.transforms import LoadImage
 from monai.utils import ensure_tuple
 
+from monai_sagan.calibration import fewest_healthy
 from monai_sagan.data import CaseReader, find_images, is_picture, list_cases, may_be_dicom, stem
 from monai_sagan.errors import UserError, explain
 from monai_sagan.prepare.layout import new_data_set, write_data_json
@@ -22,7 +24,11 @@ __all__ = ["prepare_folder"]
 _HEALTHY, _UNLABELED = "healthy", "unlabeled"
 _GROUPS = (_HEALTHY, _UNLABELED, "test/healthy", "test/anomalous")
 _MASKS = "masks"
-_FEW = 20  # pictures: a fifth is set aside to calibrate with, and sixteen are a batch; a volume has many slices
+# Healthy images that p-values down to 0.05 take, the share that training sets aside for them unless told otherwise, and
+# the pictures that should be left: a batch. A volume has many slices.
+_TO_CALIBRATE = fewest_healthy(0.05)
+_SHARE = 0.2
+_TO_TRAIN = 16
 
 
 def prepare_folder(source: Path, target: Path) -> PrepareReport:
@@ -60,11 +66,7 @@ def prepare_folder(source: Path, target: Path) -> PrepareReport:
         for group in (_HEALTHY, _UNLABELED):
             if groups[group].is_dir() and not names[group]:
                 raise UserError(f"{groups[group]}: this folder holds no image that can be used.")
-        if len(names[_HEALTHY]) < _FEW and all(is_picture(Path(name)) for name in names[_HEALTHY]):
-            report.notes.append(
-                f"{groups[_HEALTHY]}: only {len(names[_HEALTHY])} healthy pictures; training should have 16 or more, "
-                "and p-values down to 0.05 take 19 besides."
-            )
+        report.notes += _note_on_few(groups[_HEALTHY], names[_HEALTHY])
         if not names[_UNLABELED]:
             report.notes.append(
                 f"{groups[_UNLABELED]}: there is no such folder, so the data set has healthy images alone; "
@@ -73,6 +75,24 @@ def prepare_folder(source: Path, target: Path) -> PrepareReport:
         _copy_masks(source, names["test/anomalous"], partial, report)
         write_data_json(partial, names)
     return report
+
+
+def _note_on_few(folder: Path, names: list[str]) -> list[str]:
+    """What to know where a fifth of the healthy images are too few to calibrate with; nothing where they are enough."""
+    count = len(names)
+    if int(_SHARE * count) >= _TO_CALIBRATE:
+        return []
+    least = _TO_TRAIN if all(is_picture(Path(name)) for name in names) else 1
+    if count < _TO_CALIBRATE + least:
+        return [
+            f"{folder}: only {count} healthy images; p-values down to 0.05 take {_TO_CALIBRATE}, besides at least "
+            f"{least} to train on."
+        ]
+    share = math.ceil(100 * _TO_CALIBRATE / count) / 100
+    return [
+        f"{folder}: of {count} healthy images training sets a fifth aside to calibrate with, and p-values down to 0.05 "
+        f"take {_TO_CALIBRATE}: train with calibration_share={share:.2f}."
+    ]
 
 
 def _copy_group(group: str, folder: Path, target: Path, report: PrepareReport) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -42,7 +43,7 @@ def source(tmp_path: Path, a_picture: Callable[..., Path], a_volume: Callable[..
 def test_folders(source: Path, tmp_path: Path, run: Callable, listing: Callable) -> None:
     target = tmp_path / "target"
     outcome = run("prepare", "folder", source, target)
-    few = "only 3 healthy pictures; training should have 16 or more, and p-values down to 0.05 take 19 besides."
+    few = "only 3 healthy images; p-values down to 0.05 take 19, besides at least 16 to train on."
     assert (outcome.code, outcome.err) == (0, f"{source / 'healthy'}: {few}\n")
     assert outcome.out == f"{target}: 3 healthy, 3 unlabeled, 1 test/healthy, 1 test/anomalous, 1 masks\n"
     before, after = listing(source), listing(target)
@@ -59,6 +60,24 @@ def test_folders(source: Path, tmp_path: Path, run: Callable, listing: Callable)
     }.items():
         assert after.pop(name) == before[original]
     assert list(after) == ["data.json"]
+
+
+@pytest.mark.parametrize("count", [34, 35, 60, 94, 95])
+def test_how_many_to_set_aside(count: int, tmp_path: Path, a_picture: Callable[..., Path], run: Callable) -> None:
+    """A fifth, which training sets aside, is too few of less than 95."""
+    for number in range(count):
+        a_picture(f"source/healthy/{number}.png", size=(8, 8), seed=number)
+    a_picture("source/unlabeled/a.png", seed=1)
+    told = run("prepare", "folder", tmp_path / "source", tmp_path / "target").err
+    if count == 34:
+        assert "only 34 healthy images; p-values down to 0.05 take 19, besides at least 16 to train on.\n" in told
+    elif count == 95:
+        assert told == ""
+    else:
+        share = re.search(r"train with calibration_share=(0\.\d+)\.\n", told)
+        assert share is not None
+        left = load_training_set(tmp_path / "target", calibration_share=float(share[1]))["healthy"]
+        assert 16 <= len(left) <= count - 19
 
 
 def test_what_was_prepared_can_be_used(source: Path, tmp_path: Path, run: Callable) -> None:
