@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from monai_sagan.console import show_error
 from monai_sagan.errors import UserError, causes_of, explain
-from monai_sagan.memory import keep_freed_memory
+from monai_sagan.memory import keep_freed_memory, lack_of_memory
 from monai_sagan.processes import is_of_lost_process, say_once
 from monai_sagan.startup import let_waiting_threads_rest
 
@@ -87,8 +87,9 @@ def _sentence(error: BaseException) -> str | None:
     causes = causes_of(error)
     if is_of_lost_process(causes[-1]):
         return "another process ended, and this one with it; see its message, and start again (train with --resume)."
-    is_known = any(isinstance(cause, (UserError, OSError)) for cause in causes)
-    return explain(error) if is_known else None
+    if any(isinstance(cause, (UserError, OSError)) for cause in causes):
+        return explain(error)
+    return lack_of_memory(causes[-1])
 
 
 def _show(message: str) -> None:

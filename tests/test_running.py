@@ -61,3 +61,28 @@ def test_errors_that_stand_behind_each_other_end_a_command() -> None:
     """As those of a thread that compresses onto a full disk, which writing and closing both raise."""
     done = subprocess.run([sys.executable, "-c", RING], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (1, "Error: the disk is full.\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        ("torch.empty(2**52)", "there is not enough memory: "),
+        ("numpy.empty(2**52)", "there is not enough memory: "),
+        ("bytearray(2**60)", "there is not enough memory: "),
+        ("torch.nn.Linear(2**26, 2**26)", "there is not enough memory: "),
+        (
+            "exec('raise torch.OutOfMemoryError(\"CUDA out of memory. Tried to allocate 2 GiB\")')",
+            "CUDA out of memory: ",
+        ),
+        ("torch.zeros(2) @ torch.zeros(3)", None),  # an error of this software keeps its traceback
+    ],
+)
+def test_what_takes_too_much_memory_ends_in_a_sentence(error: str, sentence: str | None) -> None:
+    code = f"import numpy, torch; from monai_sagan.running import run_command; run_command(lambda: {error})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    if sentence is None:
+        assert done.stderr.startswith("Traceback")
+    else:
+        assert done.stderr.startswith(f"Error: {sentence}")
+        assert done.stderr.count("\n") == 1
