@@ -82,11 +82,12 @@ def _note_on_few(folder: Path, names: list[str]) -> list[str]:
     count = len(names)
     if int(_SHARE * count) >= _TO_CALIBRATE:
         return []
-    least = _TO_TRAIN if all(is_picture(Path(name)) for name in names) else 1
-    if count < _TO_CALIBRATE + least:
+    of_pictures = all(is_picture(Path(name)) for name in names)
+    if count < _TO_CALIBRATE + (_TO_TRAIN if of_pictures else 1):
+        left = f", which should be {_TO_TRAIN} or more" if of_pictures else ""
         return [
-            f"{folder}: only {count} healthy images; p-values down to 0.05 take {_TO_CALIBRATE}, besides at least "
-            f"{least} to train on."
+            f"{folder}: only {count} healthy images; p-values down to 0.05 take {_TO_CALIBRATE} besides those to train "
+            f"on{left}."
         ]
     share = math.ceil(100 * _TO_CALIBRATE / count) / 100
     return [
