@@ -6,7 +6,7 @@ import errno
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["ImageError", "SettingError", "UserError", "causes_of", "explain", "such_as"]
+__all__ = ["ImageError", "SettingError", "UserError", "causes_of", "explain", "lack_of_memory", "such_as"]
 
 _ADVICE = {
     errno.ENOSPC: "the disk is full; free some space or choose another folder",
@@ -18,8 +18,10 @@ _ADVICE = {
     errno.EROFS: "the disk is read-only; choose another folder",
 }
 
-
 _NAMES_SHOWN = 3  # in a message; the rest is counted
+
+# What torch and oneDNN say where a processor's memory does not suffice, by errors that can mean anything else too.
+_OF_PROCESSORS = ("DefaultCPUAllocator: can't allocate memory", "could not create a primitive")
 
 
 class UserError(Exception):
@@ -72,6 +74,25 @@ def causes_of(error: BaseException) -> list[BaseException]:
     while causes[-1].__cause__ is not None:
         causes.append(causes[-1].__cause__)
     return causes
+
+
+def lack_of_memory(error: BaseException) -> str | None:
+    """What to do, in a sentence, if an error says that memory does not suffice; else None.
+
+    Args:
+        error: as a library raised it.
+    """
+    if type(error).__name__ == "OutOfMemoryError":  # torch's, which need not be imported for it
+        return (
+            "CUDA out of memory: train with a smaller batch_size or network, predict with a smaller "
+            "inference_batch_size (in configs/inference.json), or close what else uses the GPU."
+        )
+    if isinstance(error, MemoryError) or any(sign in str(error) for sign in _OF_PROCESSORS):
+        return (
+            "there is not enough memory: train with a smaller batch_size or network, take smaller images, or close "
+            "other programs."
+        )
+    return None
 
 
 def such_as(names: Sequence[str]) -> str:

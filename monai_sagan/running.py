@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from monai_sagan.console import show_error
-from monai_sagan.errors import UserError, causes_of, explain
-from monai_sagan.memory import keep_freed_memory, lack_of_memory
+from monai_sagan.errors import UserError, causes_of, explain, lack_of_memory
+from monai_sagan.memory import keep_freed_memory
 from monai_sagan.processes import is_of_lost_process, say_once
 from monai_sagan.startup import let_waiting_threads_rest
 

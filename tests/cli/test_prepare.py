@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from monai_sagan.bundles import read_config, shipped_bundles
 from monai_sagan.data import load_evaluation_set, load_training_set
 
 FEW = "healthy images; p-values down to 0.05 take 19 besides those to train on, which should be 16 or more.\n"
@@ -79,6 +80,12 @@ def test_how_many_to_set_aside(count: int, tmp_path: Path, a_picture: Callable[.
         assert share is not None
         left = load_training_set(tmp_path / "target", calibration_share=float(share[1]))["healthy"]
         assert 16 <= len(left) <= count - 19
+
+
+def test_training_sets_a_fifth_aside() -> None:
+    """What the note on few images takes for granted."""
+    shares = {read_config(root, "train").get("calibration_share") for root in shipped_bundles().values()}
+    assert shares == {0.2, None}  # classifiers are not calibrated
 
 
 def test_what_was_prepared_can_be_used(source: Path, tmp_path: Path, run: Callable) -> None:

@@ -38,7 +38,8 @@ def test_a_network_says_the_same_without_its_norms(dims: int) -> None:
         assert count_norms(network) == 6
         folded = fold_batch_norm(network)
         assert count_norms(folded) == 0
-        torch.testing.assert_close(folded.places(images), expected, rtol=1e-4, atol=1e-4)
+        # Rounding alone, seen: 2e-7.
+        torch.testing.assert_close(folded.places(images), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(

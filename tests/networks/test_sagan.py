@@ -27,6 +27,10 @@ EVERY_SHAPE = pytest.mark.parametrize(("arguments", "size"), SHAPES.values(), id
 # The running statistics that are published beside the weights of an affine normalisation.
 STATISTICS = (".running_mean", ".running_var", ".num_batches_tracked")
 
+# Of the published code, by name; of weights, by network first.
+Tensors = dict[str, torch.Tensor]
+Weights = dict[str, Tensors]
+
 
 def a_generator(seed: int = 0, **arguments: object) -> SAGANGenerator:
     torch.manual_seed(seed)
@@ -71,12 +75,7 @@ class TestPublishedNumbers:
         ],
     )
     def test_generator(
-        self,
-        reference: dict[str, torch.Tensor],
-        published_weights: dict[str, dict[str, torch.Tensor]],
-        given: str,
-        expected: str,
-        training: bool,
+        self, reference: Tensors, published_weights: Weights, given: str, expected: str, training: bool
     ) -> None:
         generator = SAGANGenerator(base_channels=8, num_res_blocks=2, pass_through=0.0)
         generator.load_published_state_dict(published_weights["generator"])
@@ -88,13 +87,7 @@ class TestPublishedNumbers:
     @pytest.mark.parametrize(
         ("given", "expected"), [("normal", "critic_normal"), ("restored_unlabeled", "critic_restored")]
     )
-    def test_critic(
-        self,
-        reference: dict[str, torch.Tensor],
-        published_weights: dict[str, dict[str, torch.Tensor]],
-        given: str,
-        expected: str,
-    ) -> None:
+    def test_critic(self, reference: Tensors, published_weights: Weights, given: str, expected: str) -> None:
         critic = SAGANCritic(base_channels=8)
         critic.load_published_state_dict(published_weights["critic"])
         with torch.no_grad():
@@ -102,9 +95,7 @@ class TestPublishedNumbers:
         largest = float(reference[expected].abs().max())
         assert largest_difference(scores, reference[expected]) < self.TOLERANCE * largest
 
-    def test_score(
-        self, reference: dict[str, torch.Tensor], published_weights: dict[str, dict[str, torch.Tensor]]
-    ) -> None:
+    def test_score(self, reference: Tensors, published_weights: Weights) -> None:
         generator = SAGANGenerator(base_channels=8, num_res_blocks=2).eval()
         generator.load_published_state_dict(published_weights["generator"])
         with torch.no_grad():
@@ -191,9 +182,7 @@ class TestPublishedNames:
         with pytest.raises(ValueError, match=r"main.0.weight is missing; .*; and 2 more\.$"):
             a_critic().load_published_state_dict({})
 
-    def test_nothing_is_loaded_where_something_differs(
-        self, published_weights: dict[str, dict[str, torch.Tensor]]
-    ) -> None:
+    def test_nothing_is_loaded_where_something_differs(self, published_weights: Weights) -> None:
         generator = a_generator(base_channels=8, num_res_blocks=2)
         before = {name: value.clone() for name, value in generator.state_dict().items()}
         with pytest.raises(ValueError, match="extra is not known"):
