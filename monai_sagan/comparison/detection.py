@@ -26,7 +26,7 @@ from monai_sagan.comparison.trials import Trial, keep_settings, require_settings
 from monai_sagan.data import load_test_set, load_training_set
 from monai_sagan.errors import UserError
 from monai_sagan.files import write_json, write_whole
-from monai_sagan.metrics import delong_auc, delong_difference
+from monai_sagan.metrics import delong_difference, image_auc
 from monai_sagan.processes import first_alone, own_device
 from monai_sagan.progress import ProgressKind
 
@@ -245,7 +245,7 @@ def _compared(by_method: Mapping[str, Sequence[_Trial]]) -> dict[str, Any]:
     (first, of_first), *_ = scores.items()
     return {
         name: {
-            "auc": spread([delong_auc(labels, one).value for one in found]) | _interval(labels, found),
+            "auc": spread([image_auc(labels, one).value for one in found]) | _interval(labels, found),
             "difference": None if name == first else asdict(delong_difference(labels, of_first, found)),
             **_of_maps(by_method[name]),
             **_costs(by_method[name]),
@@ -255,7 +255,7 @@ def _compared(by_method: Mapping[str, Sequence[_Trial]]) -> dict[str, Any]:
 
 
 def _interval(labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:
-    interval = delong_auc(labels, scores)
+    interval = image_auc(labels, scores)
     return {"low": interval.low, "high": interval.high}
 
 

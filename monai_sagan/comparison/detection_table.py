@@ -79,17 +79,16 @@ def _explanation(comparison: Mapping[str, Any]) -> str:
     seeds = "one seed" if count == 1 else f"{count} seeds"
     spread = "" if count == 1 else " ± standard deviation over the seeds"
     chance = (
-        "the choice of the test images (DeLong), but not the chance in training, which takes several seeds"
+        "the choice of the test images, but not the chance in training, which takes several seeds"
         if count == 1
-        else "both the choice of the test images (DeLong, on the mean over the seeds) and the chance in training (the "
-        "spread over the seeds)"
+        else "both the choice of the test images and the chance in training (the spread over the seeds)"
     )
     return (
         f"{comparison['num_healthy']} healthy and {comparison['num_anomalous']} anomalous test images of "
         f"{comparison['data']}, {seeds}, {comparison['minutes']:g} minutes of training steps for each method. AUC: "
-        f"mean{spread}. Intervals cover {chance}. Difference: AUC of {first} less that of the method, on the same "
-        "test images; p of no difference, two-sided, not corrected for the number of methods. Pixel AP and peaks "
-        "inside (the share of outlined cases whose map is highest inside the lesion) only where lesions are "
-        "outlined and the method has a map. Training in seconds, with reading and preparing the images; memory of the "
-        "process, or of the GPU."
+        f"mean{spread}. Intervals cover {chance}: Newcombe's of an AUC, DeLong's of a difference. Difference: AUC of "
+        f"{first} less that of the method, on the same test images; p of no difference, two-sided, not corrected for "
+        "the number of methods. Pixel AP and peaks inside (the share of outlined cases whose map is highest inside the "
+        "lesion) only where lesions are outlined and the method has a map. Training in seconds, with reading and "
+        "preparing the images; memory of the process, or of the GPU."
     )

@@ -11,6 +11,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_score, recall_score, roc_auc_score
 
 from monai_sagan.metrics.bootstrap import bootstrapped
+from monai_sagan.metrics.detection import image_auc
 from monai_sagan.metrics.interval import Interval
 from monai_sagan.metrics.resampled_area import ResampledArea
 
@@ -29,9 +30,10 @@ def classification_metrics(
 
     An image counts as the class of its highest probability; of equal ones, the first. The AUC of a class is the chance
     that an image of that class has a higher probability of it than an image of any other class has; the macro AUC is
-    the mean over the classes, each of the same weight. Its interval is the percentile interval of a bootstrap that
-    resamples the images of each class apart; that of the accuracy is Wilson's. Both measure the chance in choosing the
-    test images, not in training.
+    the mean over the classes, each of the same weight. Its interval is that of :func:`image_auc` for two classes; for
+    more it is the percentile interval of a bootstrap that resamples the images of each class apart, which is too narrow
+    for few images. That of the accuracy is Wilson's. They cover the choice of the test images, not the chance in
+    training.
 
     Args:
         labels: (N,), numbers of the true classes, from 0.
@@ -44,7 +46,8 @@ def classification_metrics(
         `high`), `balanced_accuracy` (the mean of the recalls), `macro_auc` (`value`, `low`, `high`; None where a class
         has no image), `auc_per_class`, `recall_per_class` and `precision_per_class` (None for a class of which they
         cannot be told), `confusion_matrix` (counts; a row is a true class, a column a class that was found, in the
-        order of `classes`), `confidence`, `bootstrap_resamples`, and `warnings`, a list of sentences.
+        order of `classes`), `confidence`, `bootstrap_resamples` (None where the interval of the macro AUC needs none),
+        and `warnings`, a list of sentences.
 
     Raises:
         ValueError: if there is no image, there are fewer than two classes or two of one name, numbers of images or
@@ -87,7 +90,7 @@ def classification_metrics(
         "precision_per_class": _per_class(names, precisions),
         "confusion_matrix": confusion_matrix(truth, found, labels=numbers).tolist(),
         "confidence": CONFIDENCE,
-        "bootstrap_resamples": RESAMPLES,
+        "bootstrap_resamples": RESAMPLES if macro_auc and len(names) > 2 else None,
         "warnings": warnings,
     }
 
@@ -99,6 +102,8 @@ def _area(is_class: NDArray[np.bool_], scores: NDArray[np.float64]) -> float | N
 
 def _macro_auc(truth: NDArray[np.int64], values: NDArray[np.float64], seed: int) -> Interval:
     """The mean area of all classes with its interval; no class is missing."""
+    if values.shape[1] == 2:
+        return image_auc(truth, values[:, 1], confidence=CONFIDENCE)
     areas = [ResampledArea(truth == number, values[:, number]) for number in range(values.shape[1])]
     return bootstrapped(
         lambda times: float(np.mean([of_class(times) for of_class in areas])), truth, CONFIDENCE, RESAMPLES, seed

@@ -26,7 +26,8 @@ def delong_auc(labels: ArrayLike, scores: ArrayLike, confidence: float = 0.95) -
     """Area under the ROC curve of a method, with the interval of DeLong.
 
     Of repeated trainings it is the mean of their areas, and the interval covers both the choice of the test images and
-    the chance in training, see :func:`delong_difference`.
+    the chance in training, see :func:`delong_difference`. Of few images, and near 0 and 1, it is too narrow;
+    :func:`image_auc` has one to report.
 
     Args:
         labels: (N,), 0 for healthy and 1 for anomalous.

@@ -14,9 +14,6 @@ from monai_sagan.report.case import EvaluatedCase
 __all__ = ["evaluation_metrics"]
 
 CONFIDENCE = 0.95
-RESAMPLES = 1000
-# Of a class; with fewer images, resampling them shows less chance than there is (docs/results/README.md).
-_FEW = 20
 
 
 def evaluation_metrics(
@@ -25,7 +22,6 @@ def evaluation_metrics(
     pixel_threshold: float | None,
     shown_map: Literal["anomaly_map", "deviation_map"] = "anomaly_map",
     score_kind: str = "residual",
-    seed: int = 0,
 ) -> dict[str, Any]:
     """Measures how well scores tell anomalous cases from healthy ones, and how well maps find outlined lesions.
 
@@ -38,15 +34,14 @@ def evaluation_metrics(
             these. None leaves Dice out.
         shown_map: what the cases' maps are.
         score_kind: what the cases' scores are, "residual" or "contrast".
-        seed: of the bootstrap that gives the intervals.
 
     Returns:
         A dictionary that is ready for JSON: `num_healthy`, `num_anomalous`, `num_outlined` (anomalous cases with a
         mask), `auc` and `average_precision` (each `value`, `low`, `high`; None where a class is missing), `confidence`,
-        `bootstrap_resamples`, `pixel_average_precision` and `lesion_pixel_share`, which is what guessing would give
-        (None where no lesion is outlined), `peak_inside_share` of the outlined cases, those whose map is highest inside
-        the lesion (`value`, `low`, `high`, exact binomial; None likewise), `dice` and `pixel_threshold` (None also
-        where no threshold was given), `findings_dice` of the outlined cases whose findings are known, `at_threshold`,
+        `pixel_average_precision` and `lesion_pixel_share`, which is what guessing would give (None where no lesion is
+        outlined), `peak_inside_share` of the outlined cases, those whose map is highest inside the lesion (`value`,
+        `low`, `high`, exact binomial; None likewise), `dice` and `pixel_threshold` (None also where no threshold was
+        given), `findings_dice` of the outlined cases whose findings are known, `at_threshold`,
         what the calibrated threshold does here: `false_positive_rate` of the healthy cases and `sensitivity` of the
         anomalous ones (each `value`, `low`, `high`, exact binomial; None where there is no such case), itself None
         where the bundle is not calibrated; `with_findings` and `out_of_distribution`, the shares of `healthy` and
@@ -64,9 +59,8 @@ def evaluation_metrics(
         "num_healthy": len(cases) - num_anomalous,
         "num_anomalous": num_anomalous,
         "num_outlined": sum(case.label for case in measured),
-        **_of_scores(cases, seed),
+        **_of_scores(cases),
         "confidence": CONFIDENCE,
-        "bootstrap_resamples": RESAMPLES,
         **_of_pixels(measured, pixel_threshold),
         "at_threshold": _at_threshold(cases),
         "with_findings": _shares(
@@ -76,17 +70,16 @@ def evaluation_metrics(
         "map": shown_map,
         "score_kind": score_kind,
     }
-    return metrics | {"warnings": [*_trained_on(cases), *_doubts_of_scores(metrics), *_not_outlined(metrics)]}
+    return metrics | {"warnings": [*_trained_on(cases), *_of_one_class(metrics), *_not_outlined(metrics)]}
 
 
-def _of_scores(cases: Sequence[EvaluatedCase], seed: int) -> dict[str, Any]:
+def _of_scores(cases: Sequence[EvaluatedCase]) -> dict[str, Any]:
     """How well scores tell the two classes apart; None where one of them is missing."""
     labels, scores = [case.label for case in cases], [case.score for case in cases]
     measures = {"auc": image_auc, "average_precision": image_average_precision}
     if len(set(labels)) < 2:
         return dict.fromkeys(measures)
-    settings: dict[str, Any] = {"confidence": CONFIDENCE, "resamples": RESAMPLES, "seed": seed}
-    return {name: measure(labels, scores, **settings).as_dict() for name, measure in measures.items()}
+    return {name: measure(labels, scores, confidence=CONFIDENCE).as_dict() for name, measure in measures.items()}
 
 
 def _of_pixels(cases: Sequence[EvaluatedCase], threshold: float | None) -> dict[str, Any]:
@@ -129,26 +122,15 @@ def _trained_on(cases: Sequence[EvaluatedCase]) -> list[str]:
     ]
 
 
-def _doubts_of_scores(metrics: Mapping[str, Any]) -> list[str]:
-    """A sentence if AUC and average precision, or their intervals, cannot be relied on."""
-    if metrics["auc"] is None:
-        missing = "healthy" if metrics["num_anomalous"] else "anomalous"
-        return [
-            f"The test set has no {missing} case, so AUC and average precision, which compare the two classes, "
-            "cannot be given."
-        ]
-    if metrics["auc"]["value"] in (0.0, 1.0):
-        return [
-            "The scores separate the two classes without exception, so the intervals of AUC and average precision "
-            "have no width: resampling these cases cannot show how the model does on others."
-        ]
-    fewest = min(metrics["num_healthy"], metrics["num_anomalous"])
-    if fewest < _FEW:
-        return [
-            f"Of one class there are only {fewest} cases, so the intervals of AUC and average precision are too "
-            f"narrow; have at least {_FEW} of each."
-        ]
-    return []
+def _of_one_class(metrics: Mapping[str, Any]) -> list[str]:
+    """A sentence if a class is missing."""
+    if metrics["auc"] is not None:
+        return []
+    missing = "healthy" if metrics["num_anomalous"] else "anomalous"
+    return [
+        f"The test set has no {missing} case, so AUC and average precision, which compare the two classes, "
+        "cannot be given."
+    ]
 
 
 def _not_outlined(metrics: Mapping[str, Any]) -> list[str]:

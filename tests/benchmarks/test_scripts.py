@@ -16,6 +16,7 @@ import copies
 import freed_memory
 import inference
 import interval_coverage
+import numpy as np
 import precision
 import pytest
 import result_files
@@ -29,6 +30,7 @@ import training
 from bundle_parts import write_images
 from ignite.engine import Engine
 from memory import PeakMemory, held
+from sklearn.metrics import average_precision_score
 from spreads import ratios, spread
 from timing import in_turn
 
@@ -150,12 +152,25 @@ def test_copies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_interval_coverage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(interval_coverage, "SETTINGS", [(40, 40, 0.8), (4, 4, 0.97)])
-    interval_coverage.main(["--repeats", "60", "--resamples", "100", "--output", str(tmp_path)])
+    monkeypatch.setattr(interval_coverage, "SIZES", [(40, 40, 0.8), (5, 5, 0.97)])
+    monkeypatch.setattr(interval_coverage, "SPREADS", (1.0,))
+    interval_coverage.main(["--repeats", "60", "--resamples", "50", "--output", str(tmp_path)])
     many, few = json.loads((tmp_path / "interval_coverage_cpu.json").read_text(encoding="utf-8"))["rows"]
     # Of 60 test sets, 95% are 57; by chance alone 51 or fewer come about once in a hundred times.
-    assert many["coverage"] >= 51 / 60
-    assert few["coverage"] < 0.7  # most of such small sets are told apart without exception
+    assert min(many["coverage"].values()) >= 51 / 60
+    assert min(few["coverage"]["auc"], few["coverage"]["average_precision"]) >= 51 / 60
+    # Most of such small sets are told apart without exception, and then these have no width.
+    assert max(few["coverage"]["auc_delong"], few["coverage"]["auc_bootstrap"]) < 0.7
+
+
+def test_the_average_precision_of_normal_scores() -> None:
+    random = np.random.default_rng(0)
+    labels = np.repeat([0, 1], [60000, 20000])
+    scores = np.concatenate([random.normal(size=60000), random.normal(1.0, 2.0, size=20000)])
+    # Of as many scores, the standard error is about 0.002.
+    assert average_precision_score(labels, scores) == pytest.approx(
+        interval_coverage._average_precision(1.0, 2.0, 0.25), abs=0.008
+    )
 
 
 def test_shared_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

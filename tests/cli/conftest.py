@@ -45,12 +45,6 @@ class Outcome:
         return lines[0].removeprefix("Error: ")
 
 
-@pytest.fixture(autouse=True)
-def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Intervals need a second or two; tests/metrics sees to them."""
-    monkeypatch.setattr("monai_sagan.report.evaluation.RESAMPLES", 10)
-
-
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
     """Runs ``monai-sagan`` with arguments; sees what libraries in C++ print too."""

@@ -22,8 +22,7 @@ from monai_sagan.comparison.budget import plan_steps
 from monai_sagan.comparison.child import run_child
 from monai_sagan.derived_bundle import derive_bundle
 from monai_sagan.errors import UserError
-from monai_sagan.metrics import delong_auc, delong_difference
-from monai_sagan.report import evaluation
+from monai_sagan.metrics import delong_difference, image_auc
 
 SETTINGS: dict[str, Any] = {
     "image_size": [32, 32],
@@ -58,7 +57,6 @@ def here() -> Any:
     with pytest.MonkeyPatch.context() as context:
         context.setattr(detection, "run_child", run_here)
         context.setattr(detection, "seconds_per_step", lambda method, *_: {p.setting: 1.0 for p in method.parts})
-        context.setattr(evaluation, "RESAMPLES", 10)
         yield context
 
 
@@ -94,9 +92,9 @@ class TestWhole:
         first = np.array([scores_of(compared, NAMES[0], seed)[1] for seed in range(2)])
         for name in NAMES:
             found, scores = result["methods"][name], np.array([scores_of(compared, name, seed)[1] for seed in range(2)])
-            assert found["auc"]["values"] == [delong_auc(labels, one).value for one in scores]
+            assert found["auc"]["values"] == [image_auc(labels, one).value for one in scores]
             assert found["auc"]["mean"] == pytest.approx(np.mean(found["auc"]["values"]))
-            assert found["auc"]["low"] == delong_auc(labels, scores).low
+            assert found["auc"]["low"] == image_auc(labels, scores).low
             if name == NAMES[0]:
                 assert found["difference"] is None
             else:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, roc_auc_score
 
-from monai_sagan.metrics import classification, classification_metrics
+from monai_sagan.metrics import classification, classification_metrics, image_auc
 from monai_sagan.metrics.resampled_area import ResampledArea
 
 NAMES = ["a", "b", "c"]
@@ -105,6 +105,15 @@ def test_two_classes_have_one_auc():
     expected = pytest.approx(roc_auc_score(labels, probabilities[:, 1]))
     assert metrics["auc_per_class"] == {"healthy": expected, "ill": expected}
     assert metrics["macro_auc"]["value"] == expected
+    assert metrics["macro_auc"] == image_auc(labels, probabilities[:, 1]).as_dict()
+    assert metrics["bootstrap_resamples"] is None
+
+
+def test_few_images_of_two_classes_leave_much_to_chance():
+    metrics = classification_metrics([0, 1], np.eye(2), ["healthy", "ill"])
+    assert metrics["macro_auc"]["value"] == 1.0
+    assert metrics["macro_auc"]["low"] < 0.5
+    assert metrics["warnings"] == []
 
 
 def test_a_class_without_a_test_case():

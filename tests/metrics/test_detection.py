@@ -33,14 +33,14 @@ def test_interval_as_dict():
 )
 def test_value_is_that_of_scikit_learn(metric, reference):
     labels, scores = some_scores()
-    assert metric(labels, scores, resamples=2).value == reference(labels, scores)
+    assert metric(labels, scores).value == reference(labels, scores)
 
 
 def test_values_by_hand():
     # Pairs (anomalous, healthy): 0.9 beats both, 0.4 beats 0.1 and loses to 0.6. Precision 1/1, then 2/3.
     labels, scores = [1, 0, 1, 0], [0.9, 0.6, 0.4, 0.1]
-    assert image_auc(labels, scores, resamples=2).value == 0.75
-    assert image_average_precision(labels, scores, resamples=2).value == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
+    assert image_auc(labels, scores).value == 0.75
+    assert image_average_precision(labels, scores).value == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
 
 
 def test_interval_covers_the_true_area():
@@ -62,27 +62,60 @@ def test_interval_has_the_width_of_theory():
 
 
 @IMAGE_METRICS
-def test_interval_widens_with_confidence_and_repeats_with_the_seed(metric):
+def test_interval_widens_with_confidence(metric):
     labels, scores = some_scores()
-    narrow, wide = metric(labels, scores, confidence=0.5, resamples=100), metric(labels, scores, resamples=100)
-    assert wide.low < narrow.low < narrow.high < wide.high
-    assert metric(labels, scores, resamples=100) == wide
-    assert metric(labels, scores, resamples=100, seed=1) != wide
+    narrow, wide = metric(labels, scores, confidence=0.5), metric(labels, scores)
+    assert wide.low < narrow.low < narrow.value < narrow.high < wide.high
 
 
-def test_every_resample_keeps_the_number_of_each_class():
-    # All scores are equal, so average precision is the share of anomalous images, and only that.
-    interval = image_average_precision([0] * 9 + [1], [0.5] * 10, resamples=50)
-    assert interval == Interval(0.1, 0.1, 0.1)
+def test_ends_of_the_interval_are_as_far_as_chance_goes():
+    labels, scores = some_scores(30, 12)
+    interval = image_auc(labels, scores, confidence=0.9)
+    for end in (interval.low, interval.high):
+        # Newcombe (2006), method 5; (42 - 2) / 2 is the mean number of the other images of a class.
+        shared = 20 * (1 - end) / (2 - end) + 20 * end / (1 + end)
+        error = math.sqrt(end * (1 - end) * (1 + shared) / (30 * 12))
+        assert abs(interval.value - end) == pytest.approx(1.644854 * error, rel=1e-6)
+
+
+def test_the_interval_of_average_precision_is_wilsons():
+    # Precision is 1, 2/3 and 3/4 at the anomalous images.
+    # (p + z^2 / 2n -+ z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n) for p = 29/36, n = 3, z = 1.959964
+    interval = image_average_precision([1, 0, 1, 1, 0], [0.9, 0.8, 0.7, 0.6, 0.1])
+    assert interval.value == pytest.approx(29 / 36)
+    assert (interval.low, interval.high) == (pytest.approx(0.29137, abs=1e-5), pytest.approx(0.97660, abs=1e-5))
+
+
+@pytest.mark.parametrize("count", [1, 10, 1000])
+def test_perfect_separation_is_not_sold_as_certainty(count):
+    labels = [0] * count + [1] * count
+    for metric, scores, perfect in [(image_auc, labels, 1.0), (image_auc, [1 - label for label in labels], 0.0)]:
+        interval = metric(labels, scores)
+        assert interval.value == perfect
+        assert perfect in (interval.low, interval.high)
+        assert interval.high - interval.low > 0.5 / count
+    precision = image_average_precision(labels, labels)
+    assert precision.high == 1.0
+    assert precision.low == pytest.approx(1 / (1 + 1.959964**2 / count), rel=1e-6)  # Wilson's for n of n
+
+
+def test_repeated_trainings_have_their_mean_and_widen_the_interval():
+    labels, scores = some_scores()
+    other = np.where(labels, scores - 0.5, scores)
+    mean = (image_auc(labels, scores).value + image_auc(labels, other).value) / 2
+    repeated = image_auc(labels, [scores, other])
+    assert repeated.value == pytest.approx(mean)
+    alone = image_auc(labels, scores)
+    assert repeated.high - repeated.low > 1.2 * (alone.high - alone.low)
+    same = image_auc(labels, [scores, scores])
+    assert (same.low, same.high) == (alone.low, alone.high)
 
 
 @IMAGE_METRICS
 def test_order_of_the_images_is_of_no_account_to_the_value(metric):
     labels, scores = some_scores()
     order = np.random.default_rng(0).permutation(labels.size)
-    assert metric(labels[order], scores[order], resamples=2).value == pytest.approx(
-        metric(labels, scores, resamples=2).value
-    )
+    assert metric(labels[order], scores[order]).value == pytest.approx(metric(labels, scores).value)
 
 
 @IMAGE_METRICS
@@ -98,7 +131,6 @@ def test_order_of_the_images_is_of_no_account_to_the_value(metric):
         ([0, 1], [0.1, float("nan")], {}, "1 of 2 scores are not finite"),
         ([0, 1], [0.1, float("inf")], {}, "not finite"),
         ([0, 1], [0.1, 0.2], {"confidence": 1.0}, "confidence"),
-        ([0, 1], [0.1, 0.2], {"resamples": 0}, "resamples"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(metric, labels, scores, options, message):

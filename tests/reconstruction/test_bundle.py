@@ -17,7 +17,6 @@ from monai_sagan.bundles import find_bundle
 from monai_sagan.derived_bundle import derive_bundle
 from monai_sagan.errors import causes_of, explain
 from monai_sagan.losses import ReconstructionLoss
-from monai_sagan.report import evaluation
 
 NAME = "reconstruction_anomaly_detection"
 SETTINGS: dict[str, Any] = {
@@ -29,11 +28,6 @@ SETTINGS: dict[str, Any] = {
     "checkpoint_interval": 1,
     "calibration_share": 0.0,
 }
-
-
-@pytest.fixture(autouse=True)
-def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluation, "RESAMPLES", 10)
 
 
 @pytest.fixture(scope="module")

@@ -11,15 +11,14 @@ import torch
 from ignite.engine import Engine
 
 from monai_sagan.errors import UserError
-from monai_sagan.report import EvaluationReport, evaluation, overview
+from monai_sagan.report import EvaluationReport, overview
 
 FILES = ["examples.png", "metrics.json", "report.html", "scores.csv"]
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """The bootstrap and the picture take most of the time, and have their tests elsewhere."""
-    monkeypatch.setattr(evaluation, "RESAMPLES", 30)
+    """The picture takes most of the time, and has its tests elsewhere."""
     monkeypatch.setattr(overview, "_DOTS_PER_INCH", 20)
 
 
