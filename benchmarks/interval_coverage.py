@@ -4,7 +4,7 @@
 
 draws scores of healthy and anomalous images from two normal distributions whose AUC is known, again and again, and
 counts in how many of these test sets the intervals that ``monai-sagan evaluate`` gives hold it; beside them, those that
-are more usual for an AUC: DeLong's, and the percentiles of a stratified bootstrap. Writes
+are more usual: DeLong's for an AUC, and the percentiles of a stratified bootstrap. Writes
 benchmarks/results/interval_coverage_cpu.json and prints the table in docs/results/README.md.
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from result_files import parse_arguments, write_result
 from scipy.integrate import quad
 
 from monai_sagan.metrics import Interval, delong_auc, image_auc, image_average_precision
-from monai_sagan.metrics.bootstrap import bootstrapped
+from monai_sagan.metrics.bootstrap import Metric, bootstrapped
 from monai_sagan.metrics.resampled_area import ResampledArea
 from monai_sagan.report.evaluation import CONFIDENCE
 
@@ -50,8 +51,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--resamples", type=int, default=200, help="of each test set, by the bootstrap")
     arguments = parse_arguments(parser, argv, is_of_cpu=True)
     rows = []
-    print("| healthy, anomalous | true AUC | spread | AUC | DeLong | bootstrap | average precision |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print("| healthy, anomalous | true AUC | spread | AUC | DeLong | bootstrap | average precision | bootstrap |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for spread in SPREADS:
         for healthy, anomalous, auc in SIZES:
             shares = coverage(healthy, anomalous, auc, spread, arguments.repeats, arguments.resamples)
@@ -77,14 +78,15 @@ def coverage(healthy: int, anomalous: int, auc: float, spread: float, repeats: i
     precision = _average_precision(shift, spread, anomalous / (healthy + anomalous))
     labels = np.repeat([0, 1], [healthy, anomalous])
 
-    def resampled(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> Interval:
-        return bootstrapped(ResampledArea(labels == 1, scores), labels, CONFIDENCE, resamples, seed=0)
+    def resampled(metric: Callable[..., Any]) -> _Intervals:
+        return lambda labels, scores: bootstrapped(metric(labels == 1, scores), labels, CONFIDENCE, resamples, seed=0)
 
     kinds: dict[str, tuple[_Intervals, float]] = {
         "auc": (image_auc, auc),
         "auc_delong": (delong_auc, auc),
-        "auc_bootstrap": (resampled, auc),
+        "auc_bootstrap": (resampled(ResampledArea), auc),
         "average_precision": (image_average_precision, precision),
+        "average_precision_bootstrap": (resampled(_resampled_precision), precision),
     }
     held = dict.fromkeys(kinds, 0)
     for _ in range(repeats):
@@ -93,6 +95,20 @@ def coverage(healthy: int, anomalous: int, auc: float, spread: float, repeats: i
             found = interval(labels, scores)
             held[kind] += found.low <= true <= found.high
     return {kind: count / repeats for kind, count in held.items()}
+
+
+def _resampled_precision(is_anomalous: NDArray[np.bool_], scores: NDArray[np.float64]) -> Metric:
+    """Average precision when image n is there a number of times; no two scores are equal."""
+    order = np.argsort(-scores)
+    is_anomalous = is_anomalous[order]
+
+    def precision(times: NDArray[np.int64]) -> float:
+        ordered = times[order]
+        found = np.cumsum(np.where(is_anomalous, ordered, 0))
+        precisions = found / np.maximum(np.cumsum(ordered), 1)
+        return float((precisions * ordered)[is_anomalous].sum() / found[-1])
+
+    return precision
 
 
 def _average_precision(shift: float, spread: float, share: float) -> float:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from monai_sagan.metrics.interval import Interval
 
-__all__ = ["bootstrapped"]
+__all__ = ["Metric", "bootstrapped"]
 
 # Of images each of which is there a number of times.
 Metric = Callable[[NDArray[np.int64]], float]

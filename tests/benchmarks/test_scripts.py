@@ -160,7 +160,15 @@ def test_interval_coverage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert min(many["coverage"].values()) >= 51 / 60
     assert min(few["coverage"]["auc"], few["coverage"]["average_precision"]) >= 51 / 60
     # Most of such small sets are told apart without exception, and then these have no width.
-    assert max(few["coverage"]["auc_delong"], few["coverage"]["auc_bootstrap"]) < 0.7
+    assert max(few["coverage"][kind] for kind in ("auc_delong", "auc_bootstrap", "average_precision_bootstrap")) < 0.7
+
+
+def test_a_resampled_average_precision_is_that_of_scikit_learn() -> None:
+    random = np.random.default_rng(0)
+    labels, times = np.repeat([0, 1], [30, 12]), random.integers(0, 4, 42)
+    scores = random.normal(size=42) + labels
+    found = interval_coverage._resampled_precision(labels == 1, scores)(times)
+    assert found == pytest.approx(average_precision_score(labels, scores, sample_weight=times), abs=1e-12)
 
 
 def test_the_average_precision_of_normal_scores() -> None:
