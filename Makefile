@@ -4,6 +4,7 @@
 # make test-viewer  tests of the viewer in a browser, in an environment of its own; needs Chromium
 # make screenshots  the pictures of Slicer module and viewer in docs/images, from runs on the sample volume
 # make benchmark    speed beside the published procedure, to benchmarks/results and docs/results/speed.md; DEVICE=cuda:0
+# make reference    the list of public classes and functions, docs/reference/python.md
 # make lint         format, style and types
 # make wheel        the package to install elsewhere, in dist/
 
@@ -21,7 +22,7 @@ SLICER_CORES ?= 5.12.4.0 5.13.31053.0
 # Threads of torch that wait for each other make way for other programs, as in the command itself.
 export GOMP_SPINCOUNT ?= 3000
 
-.PHONY: demo test test-slicer test-viewer screenshots screenshots-slicer screenshots-viewer benchmark lint wheel clean
+.PHONY: demo test test-slicer test-viewer screenshots screenshots-slicer screenshots-viewer benchmark reference lint wheel clean
 
 demo: $(VENV)/.installed
 	$(BIN)/monai-sagan demo --output $(DEMO)
@@ -49,6 +50,9 @@ screenshots-slicer: $(VENV)/.installed $(SLICER_NEWEST)/.installed
 
 benchmark: $(VENV)/.installed
 	$(BIN)/python benchmarks/run.py --device $(DEVICE)
+
+reference: $(VENV)/.installed
+	$(BIN)/python docs/reference/python.py
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check
