@@ -35,7 +35,8 @@ _SHOWN_COLUMNS = 5
 
 BundleArgument = Annotated[str, typer.Argument(help="A bundle's folder, or the name of one that ships.")]
 DataOption = Annotated[
-    Path, typer.Option("--data", help="A data set's folder (with data.json; for a classifier, of labelled images).")
+    Path,
+    typer.Option("--data", help="Folder of the data set: with data.json or, for a classifier, with labelled images."),
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu or a CUDA device such as cuda:0.")]
 
@@ -49,11 +50,11 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Show the vers
 
 @app.command()
 def demo(
-    output: Annotated[Path, typer.Option(help="Folder for everything that is made.")] = Path("demo"),
+    output: Annotated[Path, typer.Option(help="Folder for all output.")] = Path("demo"),
     device: DeviceOption = "auto",
     progress: ProgressOption = "bar",
 ) -> None:
-    """Go the whole way on a synthetic phantom: train, evaluate on images and volumes, in minutes on two cores."""
+    """Run the whole workflow on a synthetic phantom: train, calibrate, evaluate and map; takes minutes on two cores."""
     with quick_imports():
         from monai_sagan.demo import run_demo
 
@@ -77,11 +78,11 @@ def train(
         typer.Argument(metavar="KEY=VALUE", help="Settings of the bundle, such as base_channels=64."),
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Folder of the trained bundle; by default runs/BUNDLE.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training.")] = False,
     device: DeviceOption = "auto",
     progress: ProgressOption = "bar",
 ) -> None:
-    """Train a bundle on healthy and unlabelled images; the result is a bundle of its own."""
+    """Train a bundle on healthy and unlabelled images or, for a classifier, on labelled ones; writes a new bundle."""
     with quick_imports():
         from monai_sagan import workflows
 
@@ -100,7 +101,7 @@ def calibrate(
     bundle: BundleArgument,
     data: DataOption,
     false_positive_rate: Annotated[
-        float, typer.Option(help="Share of healthy images allowed above the threshold, between 0 and 1.")
+        float, typer.Option(help="Share of healthy images that may score above the threshold, between 0 and 1.")
     ] = 0.05,
     device: DeviceOption = "auto",
     progress: ProgressOption = "bar",
@@ -126,7 +127,7 @@ def evaluate(
     device: DeviceOption = "auto",
     progress: ProgressOption = "bar",
 ) -> None:
-    """Measure a bundle on labelled test images, and write a page with curves and pictures."""
+    """Evaluate a bundle on labelled test images, and write a report with curves and pictures."""
     with quick_imports():
         from monai_sagan import workflows
 
@@ -153,10 +154,12 @@ def predict(
         Path, typer.Option(help="Folder for the anomaly maps, a JSON summary of each, and a table of results.")
     ],
     series: Annotated[
-        list[str] | None, typer.Option(help="Number or UID of a DICOM series; repeatable. Default: all series.")
+        list[str] | None,
+        typer.Option(help="Number or SeriesInstanceUID of a DICOM series to use; repeatable. Default: all."),
     ] = None,
     slice_direction: Annotated[
-        SliceDirection | None, typer.Option(help="How volumes are cut into slices; by default as the bundle has it.")
+        SliceDirection | None,
+        typer.Option(help="Direction in which volumes are cut into slices. Default: the bundle's."),
     ] = None,
     output_ext: Annotated[str, typer.Option(help="Format of the maps: .nii.gz, .nrrd, ...")] = ".nii.gz",
     save_restored: Annotated[bool, typer.Option("--save-restored", help="Write the restored images too.")] = False,
@@ -169,7 +172,9 @@ def predict(
     ] = False,
     judge_ood: Annotated[
         bool,
-        typer.Option("--judge-ood", help="Give p-values for out-of-distribution images as well."),
+        typer.Option(
+            "--judge-ood", help="Give p-values and findings for out-of-distribution images too; they are not valid."
+        ),
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Recompute existing results instead of skipping them.")
@@ -177,7 +182,7 @@ def predict(
     device: DeviceOption = "auto",
     progress: ProgressOption = "bar",
 ) -> None:
-    """Map the anomalies of images and volumes."""
+    """Compute anomaly maps and scores of images and volumes."""
     with quick_imports():
         from monai_sagan import workflows
 
@@ -213,7 +218,7 @@ def predict(
 def export(
     bundle: BundleArgument,
     output: Annotated[Path, typer.Option(help="The file to write.")],
-    kind: Annotated[ExportFormat, typer.Option("--format", help="What runs it.")] = "onnx",
+    kind: Annotated[ExportFormat, typer.Option("--format", help="Format of the file.")] = "onnx",
 ) -> None:
     """Write a bundle's network to one file for other runtimes, and check it against the network."""
     with quick_imports():
@@ -226,12 +231,15 @@ def export(
 @app.command()
 def view(
     volume: Annotated[
-        Path, typer.Argument(metavar="VOLUME", help="What was predicted from: NIfTI, NRRD, or a picture.")
+        Path,
+        typer.Argument(
+            metavar="VOLUME", help="The image that the result belongs to: NIfTI, NRRD, MetaImage or a picture."
+        ),
     ],
     result: Annotated[
         Path | None,
         typer.Argument(
-            metavar="RESULT", help="NAME_anomaly.json, the map beside it, or their folder; by default the volume's."
+            metavar="RESULT", help="NAME_anomaly.json, the map beside it, or the folder of both. Default: the volume's."
         ),
     ] = None,
     host: Annotated[
@@ -258,7 +266,7 @@ def compare(
     output: Annotated[Path, typer.Option(help="Folder for the trainings, the table and the picture.")],
     settings: Annotated[
         list[str] | None,
-        typer.Argument(metavar="KEY=VALUE", help="Settings for the methods whose bundles have them."),
+        typer.Argument(metavar="KEY=VALUE", help="Settings, applied to every method that has them."),
     ] = None,
     methods: Annotated[
         str,
@@ -267,7 +275,7 @@ def compare(
             "denoising. The first is compared with each of the others."
         ),
     ] = "sagan,sagan-published,classifier,autoencoder,variational,denoising",
-    seeds: Annotated[int, typer.Option(help="Repetitions.")] = 5,
+    seeds: Annotated[int, typer.Option(help="Number of seeds, one training each.")] = 5,
     minutes: Annotated[float, typer.Option(help="Training minutes for each method and seed.")] = 4.0,
     anomaly_ratios: Annotated[
         str,
@@ -276,7 +284,7 @@ def compare(
     device: DeviceOption = "auto",
     progress: ProgressOption = "bar",
 ) -> None:
-    """Train methods of anomaly detection for the same time, and compare them; goes on where it was interrupted."""
+    """Train methods of anomaly detection for the same time, and compare them; run again to continue."""
     with quick_imports():
         from monai_sagan.comparison import HEADINGS, compare_detection, detection_rows
 
@@ -310,14 +318,14 @@ def compare_attention(
     backbones: Annotated[
         str, typer.Option(help="Comma-separated names of networks.")
     ] = "googlenet,vgg16,resnet50,densenet121",
-    seeds: Annotated[int, typer.Option(help="Repetitions.")] = 5,
+    seeds: Annotated[int, typer.Option(help="Number of seeds, one training each.")] = 5,
     source: Annotated[
         str, typer.Option(help="What the weight map is learned from: batch, bank or statistics.")
     ] = "statistics",
     device: DeviceOption = "auto",
     progress: ProgressOption = "bar",
 ) -> None:
-    """Train networks with and without global attention, and compare them; goes on where it was interrupted."""
+    """Train networks with and without global attention, and compare them; run again to continue."""
     with quick_imports():
         from monai_sagan.comparison import compare_attention, comparison_rows
 
