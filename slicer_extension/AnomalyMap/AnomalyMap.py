@@ -173,6 +173,7 @@ class AnomalyMapWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return
         if self._shown != self._ids_of_result():
             self._follow_result()
+        self.result.show_kept()
         self.display.to_scene(lambda: slicer.modules.volumerendering.logic())
         self.apply.show(self._parameters)
 

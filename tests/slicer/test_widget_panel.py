@@ -100,6 +100,7 @@ def test_texts_from_elsewhere_are_no_markup(panel: Any) -> None:
         "statusLabel",
         "resultLabel",
         "noticeLabel",
+        "keptLabel",
         "findingLabel",
         "sliceLabel",
         "displayLabel",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ import cases
 import scenes
 import slicer
 from AnomalyMapLib.description import describe, size_in_words
+from AnomalyMapLib.scene import ResultScene
 from PySide6.QtCore import Qt
 
 CLASSES = [{"name": "normal", "probability": 0.125}, {"name": "glaucoma", "probability": 0.875}]
@@ -24,6 +27,12 @@ def planes(scene: Any) -> tuple[float, float, float]:
     return tuple(
         scene.views[name].GetSliceNode().GetSliceToRAS().GetElement(axis, 3) for axis, name in enumerate(names)
     )
+
+
+def run(case: Any, **values: Any) -> None:
+    """Lays a result with findings as the module's logic does: the panel looks when all is there."""
+    with slicer.util.NodeModify(case.scene.holder):
+        case.lay_deviation(**values)
 
 
 class TestWords:
@@ -124,6 +133,72 @@ class TestFindings:
     def test_none(self, panel: Any, show: Callable[..., Any], findings: Any) -> None:
         show(findings=findings)
         assert panel.ui.nextFindingButton.isHidden()
+
+
+class TestOutlinesThatSomebodyChanged:
+    """They are kept when the volume is run again, and the panel says where."""
+
+    NAME = "head deviation map segmentation"
+    KEPT = f'Your changes to the outlines were kept, in "{NAME}".'
+    NEW = f'{KEPT} The new outlines are in "{NAME}_1".'
+
+    @pytest.fixture
+    def changed(self, panel: Any, case: Any) -> Any:
+        """The panel with findings, of which somebody named one; gives their segmentation."""
+        case.lay_deviation()
+        assert panel.ui.keptLabel.isHidden()
+        node = case.results.node("segmentation")
+        node.GetSegmentation().GetSegment("Finding1").SetName("meningioma")
+        return node
+
+    def test_it_is_told_until_the_next_run(self, panel: Any, case: Any, changed: Any) -> None:
+        assert panel.ui.keptLabel.isHidden()  # nothing was run
+        run(case)
+        assert panel.ui.keptLabel.text == self.NEW
+        assert not panel.ui.keptLabel.isHidden()
+        run(case)
+        assert panel.ui.keptLabel.isHidden()
+
+    def test_a_run_of_another_volume_says_nothing_of_them(
+        self, panel: Any, case: Any, scene: Any, changed: Any
+    ) -> None:
+        run(case)
+        case.input_node = scene.add_volume(case.voxels, case.matrix, "other")
+        run(case)
+        assert panel.ui.keptLabel.isHidden()
+
+    def test_where_there_are_no_new_ones(self, panel: Any, case: Any, changed: Any) -> None:
+        run(case, findings=[])
+        assert panel.ui.keptLabel.text == self.KEPT
+
+    def test_by_make_segment(self, panel: Any, case: Any, changed: Any) -> None:
+        panel.ui.segmentButton.click()
+        assert panel.ui.keptLabel.text == self.NEW
+        assert panel.ui.displayLabel.text.startswith("The segment has ")
+
+    @pytest.mark.parametrize("in_batch", [False, True])
+    def test_what_is_deleted_is_not_told(self, panel: Any, case: Any, scene: Any, changed: Any, in_batch: bool) -> None:
+        run(case)
+        with scene.batch() if in_batch else contextlib.nullcontext():
+            scene.mrml.RemoveNode(case.results.node("segmentation"))
+        assert panel.ui.keptLabel.text == self.KEPT
+        with scene.batch() if in_batch else contextlib.nullcontext():
+            scene.mrml.RemoveNode(changed)
+        assert panel.ui.keptLabel.isHidden()
+
+    def test_behind_another_module(self, panel: Any, case: Any, changed: Any) -> None:
+        panel.exit()
+        run(case, take_views=False)
+        changed.SetName("Reviewed")
+        panel.enter()
+        assert panel.ui.keptLabel.text == self.NEW.replace(self.NAME, "Reviewed", 1)
+
+    def test_in_a_saved_scene(self, case: Any, scene: Any, changed: Any, tmp_path: Path) -> None:
+        run(case)
+        scene.save(tmp_path / "a.mrb")
+        loaded = scenes.Scene.load(tmp_path / "a.mrb")
+        assert ResultScene(loaded.holder).kept_segmentation.GetName() == self.NAME
+        loaded.close()
 
 
 class TestSlices:

@@ -43,6 +43,8 @@ _RESULT_OF = "resultOf"
 _UNSEEN = "unseen"
 # References to what is still shown of the result of another volume, until the views are taken.
 _FORMER = "formerResult"
+# Reference to the segmentation that was let go since somebody changed it, until the next run.
+_KEPT = "keptSegmentation"
 
 
 class ResultScene:
@@ -83,6 +85,14 @@ class ResultScene:
     def is_unseen(self) -> bool:
         """Whether the result waits for :meth:`show_in_views`."""
         return bool(self.holder.GetParameter(_UNSEEN))
+
+    @property
+    def kept_segmentation(self) -> slicer.vtkMRMLSegmentationNode | None:
+        """The segmentation that somebody had changed, which was therefore kept and not written over.
+
+        By this run, or by :meth:`make_segment` since; None where there was none, and if it was deleted since.
+        """
+        return self.holder.GetNodeReference(_KEPT)
 
     def lay(self, result: AnomalyResult, input_node: slicer.vtkMRMLVolumeNode, *, take_views: bool = True) -> None:
         """Shows a result, in the place of the one that is shown.
@@ -342,6 +352,7 @@ class ResultScene:
         if take_views:
             self._hide_former()
         self._remove_mark()
+        self.holder.RemoveNodeReferenceIDs(_KEPT)
         segmentation_node = self._unchanged_segmentation()
         if segmentation_node is not None:
             segment.remove_findings(segmentation_node)
@@ -382,6 +393,7 @@ class ResultScene:
         """The segmentation; one in which somebody changed what was made here is let go, theirs from now on."""
         segmentation_node = self.node("segmentation")
         if segmentation_node is not None and segment.is_changed(segmentation_node):
+            self.holder.SetNodeReferenceID(_KEPT, segmentation_node.GetID())
             self._nodes.hold("segmentation", None)
         return self.node("segmentation")
 

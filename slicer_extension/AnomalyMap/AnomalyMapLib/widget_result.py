@@ -57,6 +57,7 @@ class ResultView:
         except ResultError as error:
             problem = str(error)
         has_map = result is not None and map_of(scene) is not None
+        self.show_kept()
         self._show_words(result, problem or _("There is no result yet."))
         self._show_classes(result)
         self._show_findings(result, has_map)
@@ -70,6 +71,11 @@ class ResultView:
         self._ui.plotButton.enabled = result is not None and scene.node("scoreChart") is not None
         for label in (self._ui.findingLabel, self._ui.sliceLabel, self._ui.displayLabel):
             _tell(label, "")
+
+    def show_kept(self) -> None:
+        """Says that a segmentation which somebody had changed was kept, as long as it is there."""
+        kept = self._scene.kept_segmentation if self._scene is not None else None
+        _tell(self._ui.keptLabel, "" if kept is None else _kept_notice(kept, self._scene.node("segmentation")))
 
     def _show_words(self, result: AnomalyResult | None, instead: str) -> None:
         ui, notice, text = self._ui, "", instead
@@ -142,7 +148,9 @@ class ResultView:
 
     def _make_segment(self, checked: bool = False) -> None:
         try:
-            size = size_in_words(self._scene.make_segment(), self._scene.voxel_ml)
+            with slicer.util.NodeModify(self._scene.holder):  # the panel looks when all is there
+                num_voxels = self._scene.make_segment()
+            size = size_in_words(num_voxels, self._scene.voxel_ml)
             sentence = _("The segment has {size}.").format(size=size)
         except VolumeError as error:
             sentence = str(error)
@@ -163,6 +171,14 @@ def _origin(result: AnomalyResult, scene: ResultScene) -> str:
     if scene.volume is None:
         return _("Of a volume that is no longer in the scene, by {bundle}.").format(bundle=bundle)
     return _("Of {volume}, by {bundle}.").format(volume=scene.volume.GetName(), bundle=bundle)
+
+
+def _kept_notice(kept: slicer.vtkMRMLSegmentationNode, new: slicer.vtkMRMLSegmentationNode | None) -> str:
+    if new is None:
+        return _('Your changes to the outlines were kept, in "{kept}".').format(kept=kept.GetName())
+    return _('Your changes to the outlines were kept, in "{kept}". The new outlines are in "{new}".').format(
+        kept=kept.GetName(), new=new.GetName()
+    )
 
 
 def _tell(label: qt.QLabel, sentence: str) -> None:
