@@ -14,7 +14,7 @@ from vtkmodules.vtkCommonCore import vtkLogger, vtkOutputWindow
 from monai_sagan.image_names import is_picture
 from monai_sagan.viewer.AnomalyMapLib.description import percent
 from monai_sagan.viewer.AnomalyMapLib.scene import ResultScene
-from monai_sagan.viewer.AnomalyMapLib.slice_scores import POSITION, SCORE, high_slices, present_position
+from monai_sagan.viewer.AnomalyMapLib.slice_scores import POSITION, SCORE, high_slices
 from monai_sagan.viewer.AnomalyMapLib.volumes import ijk_to_ras, read_volume
 from monai_sagan.viewer.case import Case
 from monai_sagan.viewer.page import Steering, build_page, with_key
@@ -183,7 +183,7 @@ class Viewer:
         table_node = self.result_scene.node("scoreTable")
         if table_node is None:
             return None
-        position = present_position(table_node, self.result_scene.node("anomalyMap"))
+        position = self.result_scene.position
         if position is None:
             return None
         positions = slicer.util.arrayFromTableColumn(table_node, POSITION)

@@ -87,7 +87,7 @@ class Case:
         self.results.mark_peak()
         self.results.set_rendering(True)
         self.scene.fit()
-        slice_scores.jump(self.scene.mrml, self.peak_ras)
+        slice_scores.jump(self.scene.slice_nodes(), self.peak_ras)
         return result
 
 

@@ -108,6 +108,18 @@ class Scene:
         node.GetDisplayNode().SetWindowLevelMinMax(float(voxels.min()), float(voxels.max()) or 1.0)
         return node
 
+    def slice_nodes(self) -> list[Any]:
+        """All slice views, in the order in which they were made."""
+        name = "vtkMRMLSliceNode"
+        return [self.mrml.GetNthNodeByClass(index, name) for index in range(self.mrml.GetNumberOfNodesByClass(name))]
+
+    def show(self, volumes: dict[str, Any]) -> None:
+        """Shows a volume in each of some views, with nothing over it; with None, nothing."""
+        for view, volume in volumes.items():
+            composite = self.views[view].GetSliceCompositeNode()
+            composite.SetForegroundVolumeID(None)
+            composite.SetBackgroundVolumeID(volume and volume.GetID())
+
     def fit(self) -> None:
         """Lets all views show the whole of their background."""
         for view in self.views.values():

@@ -14,6 +14,10 @@ from AnomalyMapLib import peak, slice_scores
 from AnomalyMapLib.volumes import VolumeError
 from cases import Case
 
+# The slices 3 and 12 are high.
+SCORES = [0.0] * 20
+SCORES[3], SCORES[11], SCORES[12], SCORES[13], SCORES[17] = 0.9, 0.2, 0.8, 0.1, 0.1
+
 
 @pytest.fixture
 def case(scene: Any, tmp_path: Path, result_of: Callable[..., Any]) -> Case:
@@ -80,7 +84,7 @@ class TestActions:
         case.results.mark_peak()
         marker_node = case.results.node("peakMarker")
         np.testing.assert_allclose(peak.world_position(marker_node), case.peak_ras, atol=1e-6)
-        position = slice_scores.present_position(case.results.node("scoreTable"), case.results.node("anomalyMap"))
+        position = case.results.position
         row = slice_scores.next_high(case.results.node("scoreTable"), None)
         assert row == scenes.PEAK[2]
         table_position = slicer.util.arrayFromTableColumn(case.results.node("scoreTable"), "Position (mm)")[row]
@@ -96,10 +100,63 @@ class TestActions:
             assert distances.min() < 1  # mm, about a pixel
 
     def test_next_of_several_goes_round(self, case: Case) -> None:
-        scores = [0.0] * 20
-        scores[3], scores[11], scores[12], scores[13], scores[17] = 0.9, 0.2, 0.8, 0.1, 0.1
-        case.lay(slice_scores=scores)
+        case.lay(slice_scores=SCORES)
         assert [case.results.next_high_slice() for _ in range(4)] == [3, 12, 3, 12]
+
+    @pytest.mark.parametrize("action", ["next_finding", "mark_peak", "next_high_slice"])
+    def test_only_views_that_show_the_result_are_moved(self, case: Case, action: str) -> None:
+        case.lay_deviation()
+        other = case.scene.add_volume(case.voxels, case.matrix, "other")
+        case.scene.show({"Yellow": other, "Green": None})
+        before = {view: case.scene.places(view) for view in case.scene.views}
+        getattr(case.results, action)()
+        for view in ("Yellow", "Green"):
+            np.testing.assert_array_equal(case.scene.places(view), before[view])
+        assert np.linalg.norm(case.scene.places("Red") - case.peak_ras, axis=-1).min() < 1  # mm, about a pixel
+
+    @pytest.mark.parametrize("layer", ["Background", "Foreground", "Additional"])
+    @pytest.mark.parametrize("shown", ["volume", "map"])
+    def test_in_any_layer_it_is_shown(self, case: Case, shown: str, layer: str) -> None:
+        case.lay()
+        other = case.scene.add_volume(case.voxels, case.matrix, "other")
+        case.scene.show(dict.fromkeys(case.scene.views, other))
+        assert not case.results.is_in_view
+        node = case.input_node if shown == "volume" else case.results.node("anomalyMap")
+        composite = case.scene.views["Green"].GetSliceCompositeNode()
+        if layer == "Additional":
+            composite.SetNthLayerVolumeID(composite.Layer_Last, node.GetID())
+        else:
+            getattr(composite, f"Set{layer}VolumeID")(node.GetID())
+        assert case.results.is_in_view
+        case.results.mark_peak()
+        assert np.linalg.norm(case.scene.places("Green") - case.peak_ras, axis=-1).min() < 1  # mm, about a pixel
+
+    def test_next_goes_on_where_other_views_stay(self, case: Case) -> None:
+        """Where the user is, only views tell that show the result."""
+        case.lay(slice_scores=SCORES)
+        extra = case.scene.add_view("Extra", "Axial")
+        case.scene.show({"Red": None})
+        extra.GetSliceCompositeNode().SetBackgroundVolumeID(case.input_node.GetID())
+        assert [case.results.next_high_slice() for _ in range(3)] == [3, 12, 3]
+        extra.GetSliceNode().JumpSliceByOffsetting(*(case.matrix @ [0, 0, 8, 1])[:3])
+        assert case.results.next_high_slice() == 12
+
+    @pytest.mark.parametrize("views", [("Red",), tuple(scenes.VIEWS)])
+    def test_next_goes_on_where_no_view_tells(self, case: Case, views: tuple[str, ...]) -> None:
+        case.lay(slice_scores=SCORES)
+        case.scene.show(dict.fromkeys(views))
+        assert [case.results.next_high_slice() for _ in range(3)] == [3, 12, 3]
+        case.lay(slice_scores=SCORES)
+        case.scene.show(dict.fromkeys(views))
+        assert case.results.next_high_slice() == 3  # another result begins anew
+
+    def test_where_no_view_shows_it_the_finding_is_marked_all_the_same(self, case: Case) -> None:
+        case.lay_deviation()
+        case.scene.show(dict.fromkeys(case.scene.views))
+        before = case.scene.places("Red")
+        assert case.results.next_finding().label == 2
+        np.testing.assert_allclose(peak.world_position(case.results.node("peakMarker")), case.peak_ras, atol=1e-6)
+        np.testing.assert_array_equal(case.scene.places("Red"), before)
 
     def test_without_a_result_is_told(self, case: Case) -> None:
         assert case.results.result is None

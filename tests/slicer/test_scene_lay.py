@@ -78,7 +78,7 @@ class TestLay:
         place = f"{'LR'[right > 0]} {abs(right):.1f} mm, {'PA'[anterior > 0]} {abs(anterior):.1f} mm"
         place += f", {'IS'[superior > 0]} {abs(superior):.1f} mm"
         assert f"at {place}." in case.results.describe().text
-        slice_scores.jump(case.scene.mrml, (0, 0, 0))
+        slice_scores.jump(case.scene.slice_nodes(), (0, 0, 0))
         case.results.next_high_slice()
         assert np.linalg.norm(case.scene.places("Red") - expected, axis=-1).min() < 1  # mm, about a pixel
 
@@ -89,7 +89,7 @@ class TestLay:
         turned[:3, axis] *= -1
         case.input_node = case.scene.add_volume(np.flip(scenes.phantom()[0], 2 - axis).copy(), turned)
         case.lay_all()
-        slice_scores.jump(case.scene.mrml, (0, 0, 0))
+        slice_scores.jump(case.scene.slice_nodes(), (0, 0, 0))
         case.results.next_high_slice()
         for view in case.scene.views:
             assert np.linalg.norm(case.scene.places(view) - case.peak_ras, axis=-1).min() < 1  # mm, about a pixel
@@ -146,7 +146,7 @@ class TestLay:
     def test_default_threshold_shows_the_highest(self, case: Case) -> None:
         case.lay(settings={})
         case.scene.fit()
-        slice_scores.jump(case.scene.mrml, case.peak_ras)
+        slice_scores.jump(case.scene.slice_nodes(), case.peak_ras)
         assert case.results.threshold == pytest.approx(np.percentile(case.voxels[case.voxels > 0], 98))
         assert scenes.coloured(case.scene.pixels("Red")).any()
 

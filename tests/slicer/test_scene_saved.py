@@ -63,7 +63,7 @@ class TestSavedScene:
         back = ResultScene(loaded.holder)
         before = scenes.count_nodes(loaded)
 
-        slice_scores.jump(loaded.mrml, (0, 0, 0))
+        slice_scores.jump(loaded.slice_nodes(), (0, 0, 0))
         assert back.next_high_slice() == scenes.PEAK[2]
         distances = np.linalg.norm(loaded.places("Red") - case.peak_ras, axis=-1)
         assert distances.min() < 1  # mm, about a pixel

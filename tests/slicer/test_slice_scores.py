@@ -171,31 +171,31 @@ class TestPresentPosition:
             )
             map_node.SetAndObserveTransformNodeID(transform_node.GetID())
         for row in (0, 3, 8):
-            slice_scores.jump(scene.mrml, to_world(map_node, slice_scores.centres(table_node)[row]))
-            position = slice_scores.present_position(table_node, map_node)
+            slice_scores.jump(scene.slice_nodes(), to_world(map_node, slice_scores.centres(table_node)[row]))
+            position = slice_scores.present_position(table_node, map_node, scene.slice_nodes())
             assert position == pytest.approx(column(table_node, "Position (mm)")[row], abs=1e-6)
 
     def test_does_not_depend_on_where_a_view_is_panned_to(self, scene: Any) -> None:
         table_node, map_node = a_table(scene, [0.1] * 9, 2, scenes.GEOMETRIES["oblique"])
-        slice_scores.jump(scene.mrml, slice_scores.centres(table_node)[5])
+        slice_scores.jump(scene.slice_nodes(), slice_scores.centres(table_node)[5])
         node = scene.views["Red"].GetSliceNode()
         origin = node.GetXYZOrigin()
         node.SetXYZOrigin(origin[0] + 20, origin[1] - 10, 0)
-        position = slice_scores.present_position(table_node, map_node)
+        position = slice_scores.present_position(table_node, map_node, scene.slice_nodes())
         assert position == pytest.approx(column(table_node, "Position (mm)")[5], abs=1e-6)
 
     @pytest.mark.parametrize("matrix", scenes.GEOMETRIES.values(), ids=scenes.GEOMETRIES)
     def test_away_from_the_centre_of_a_slice(self, scene: Any, matrix: np.ndarray) -> None:
         table_node, map_node = a_table(scene, [0.1] * 9, 2, matrix)
-        slice_scores.jump(scene.mrml, (matrix @ [0, 5, 4, 1])[:3])
-        position = slice_scores.present_position(table_node, map_node)
+        slice_scores.jump(scene.slice_nodes(), (matrix @ [0, 5, 4, 1])[:3])
+        position = slice_scores.present_position(table_node, map_node, scene.slice_nodes())
         assert position == pytest.approx(column(table_node, "Position (mm)")[4], abs=1e-6)
 
     def test_of_two_views_in_one_direction_the_first_counts(self, scene: Any) -> None:
         table_node, map_node = a_table(scene, [0.1] * 9)
-        slice_scores.jump(scene.mrml, (2, 2, 3))
+        slice_scores.jump(scene.slice_nodes(), (2, 2, 3))
         scene.add_view("Second", "Axial").GetSliceNode().JumpSliceByOffsetting(2, 2, 7)
-        assert slice_scores.present_position(table_node, map_node) == pytest.approx(3)
+        assert slice_scores.present_position(table_node, map_node, scene.slice_nodes()) == pytest.approx(3)
 
     def test_the_view_in_the_plane_of_the_slices_counts_before_one_that_was_turned(self, scene: Any) -> None:
         table_node, map_node = a_table(scene, [0.1] * 9)
@@ -203,23 +203,22 @@ class TestPresentPosition:
         turned.GetSliceToRAS().DeepCopy(slicer.util.vtkMatrixFromArray(scenes.affine(scenes.rotation(), (1, 1, 1))))
         turned.UpdateMatrices()
         scene.add_view("Second", "Axial").GetSliceNode().JumpSliceByOffsetting(2, 2, 7)
-        assert slice_scores.present_position(table_node, map_node) == pytest.approx(7)
+        assert slice_scores.present_position(table_node, map_node, scene.slice_nodes()) == pytest.approx(7)
 
-    def test_of_one_view(self) -> None:
-        scene = scenes.Scene()
+    def test_of_one_view(self, scene: Any) -> None:
         table_node, map_node = a_table(scene, [0.1] * 9)
-        for name in ("Yellow", "Green"):
-            scene.mrml.RemoveNode(scene.views[name].GetSliceNode())
-        scene.views["Red"].GetSliceNode().JumpSliceByOffsetting(2, 2, 3)
-        assert slice_scores.present_position(table_node, map_node) == pytest.approx(3)
+        view = scene.views["Red"].GetSliceNode()
+        view.JumpSliceByOffsetting(2, 2, 3)
+        assert slice_scores.present_position(table_node, map_node, [view]) == pytest.approx(3)
 
-    def test_without_slice_views(self) -> None:
-        mrml = slicer.vtkMRMLScene()
-        map_node = mrml.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
-        slicer.util.updateVolumeFromArray(map_node, np.zeros((3, 4, 5), np.float32))
-        table_node = mrml.AddNewNodeByClass("vtkMRMLTableNode")
-        slice_scores.fill_table(table_node, map_node, 2, [0.1, 0.2, 0.3])
-        assert slice_scores.present_position(table_node, map_node) is None
+    def test_views_along_the_axis_do_not_tell(self, scene: Any) -> None:
+        table_node, map_node = a_table(scene, [0.1] * 9)
+        views = [scene.views[name].GetSliceNode() for name in ("Yellow", "Green")]
+        assert slice_scores.present_position(table_node, map_node, views) is None
+
+    def test_without_slice_views(self, scene: Any) -> None:
+        table_node, map_node = a_table(scene, [0.1] * 9)
+        assert slice_scores.present_position(table_node, map_node, []) is None
 
 
 class TestHighestInSlice:
@@ -249,7 +248,7 @@ class TestHighestInSlice:
 class TestJump:
     def test_every_view_goes_there(self, scene: Any) -> None:
         scene.add_volume(scenes.phantom()[0], np.eye(4))
-        slice_scores.jump(scene.mrml, (12.5, 20.0, 7.0))
+        slice_scores.jump(scene.slice_nodes(), (12.5, 20.0, 7.0))
         for view, axis in (("Yellow", 0), ("Green", 1), ("Red", 2)):
             np.testing.assert_allclose(scene.places(view)[..., axis], (12.5, 20.0, 7.0)[axis], atol=1e-9)
 
@@ -257,13 +256,13 @@ class TestJump:
         node = scene.views["Red"].GetSliceNode()
         matrix = node.GetSliceToRAS()
         before = (matrix.GetElement(0, 3), matrix.GetElement(1, 3))
-        slice_scores.jump(scene.mrml, (10.0, -10.0, 7.0))
+        slice_scores.jump(scene.slice_nodes(), (10.0, -10.0, 7.0))
         assert (node.GetSliceToRAS().GetElement(0, 3), node.GetSliceToRAS().GetElement(1, 3)) == before
 
     def test_a_view_that_is_zoomed_in_elsewhere_is_centred(self, scene: Any) -> None:
         node = scene.views["Red"].GetSliceNode()
         node.SetFieldOfView(10, 10, 1)
-        slice_scores.jump(scene.mrml, (100.0, -50.0, 7.0))
+        slice_scores.jump(scene.slice_nodes(), (100.0, -50.0, 7.0))
         place = slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())[:3, 3]
         np.testing.assert_allclose(place, (100, -50, 7))
 

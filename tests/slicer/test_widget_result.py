@@ -260,6 +260,45 @@ class TestSlices:
         assert panel.ui.plotButton.isHidden()
 
 
+class TestViewsThatShowAnotherVolume:
+    """They stay where they are, and the panel says why where that goes for all."""
+
+    WORDS = "No slice view shows this result, so none was moved. Show its volume in one first."
+
+    @pytest.fixture
+    def other(self, panel: Any, case: Any, scene: Any) -> Any:
+        """Another volume, in all views but one."""
+        case.lay_deviation()
+        node = scene.add_volume(case.voxels, case.matrix, "other")
+        scene.show({"Yellow": node, "Green": node})
+        return node
+
+    def press_all(self, ui: Any) -> list[str]:
+        """Presses all that moves views; gives what is said then."""
+        ui.nextFindingButton.click()
+        ui.nextSliceButton.click()
+        ui.peakButton.click()
+        said = [label.text for label in (ui.findingLabel, ui.sliceLabel, ui.displayLabel)]
+        ui.scoreTableView.click(0)
+        return [*said, ui.sliceLabel.text]
+
+    def test_where_one_shows_the_result(self, panel: Any, scene: Any, other: Any) -> None:
+        right, anterior, _ = planes(scene)
+        finding, *rest = self.press_all(panel.ui)
+        assert finding.endswith("of healthy images.")
+        assert rest == ["", "", ""]
+        assert planes(scene)[:2] == (right, anterior)
+
+    def test_where_none_does(self, panel: Any, scene: Any, other: Any) -> None:
+        scene.show({"Red": other})
+        before = planes(scene)
+        finding, *rest = self.press_all(panel.ui)
+        assert finding.startswith("Finding 1 of 2: ")
+        assert finding.endswith(f"of healthy images.\n{self.WORDS}")
+        assert rest == [self.WORDS] * 3
+        assert planes(scene) == before
+
+
 class TestDisplay:
     def test_the_panel_shows_what_the_views_do(self, shown: Any, case: Any) -> None:
         assert shown.ui.thresholdSlider.value == case.results.threshold == 0.3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 
 import numpy as np
 import slicer
@@ -24,6 +25,7 @@ __all__ = [
     "show_legend",
     "shows_another",
     "threshold_of",
+    "views_of",
 ]
 
 DEFAULT_OPACITY = 0.6
@@ -164,6 +166,13 @@ def shows_another(input_node: slicer.vtkMRMLVolumeNode) -> bool:
     )
 
 
+def views_of(volumes: Sequence[slicer.vtkMRMLVolumeNode]) -> list[slicer.vtkMRMLSliceNode]:
+    """The slice views that show any of some volumes of a scene, in whichever layer."""
+    composites = _composites(volumes[0]) if volumes else []
+    views = (slicer.vtkMRMLSliceLogic.GetSliceNode(composite) for composite in composites if _shows(composite, volumes))
+    return [view for view in views if view is not None]
+
+
 def hide(map_node: slicer.vtkMRMLScalarVolumeNode) -> None:
     """Takes the map out of all slice and 3D views of its scene."""
     for composite in _composites(map_node):
@@ -208,6 +217,11 @@ def _set_background(composite: slicer.vtkMRMLSliceCompositeNode, input_node: sli
     slice_node = slicer.vtkMRMLSliceLogic.GetSliceNode(composite)
     if slice_node is not None and input_node.GetImageData() is not None:
         fit_if_out_of_sight(slice_node, input_node)
+
+
+def _shows(composite: slicer.vtkMRMLSliceCompositeNode, volumes: Sequence[slicer.vtkMRMLVolumeNode]) -> bool:
+    layers = range(composite.Layer_Last + composite.GetNumberOfAdditionalLayers())
+    return any(composite.GetNthLayerVolume(layer) in volumes for layer in layers)
 
 
 def _composites(node: slicer.vtkMRMLNode) -> list[slicer.vtkMRMLSliceCompositeNode]:

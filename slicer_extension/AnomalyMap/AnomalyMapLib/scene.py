@@ -37,6 +37,8 @@ _SEEN = ("anomalyMap", "segmentation", "peakMarker")
 _RESULT = "result"
 # The label of the finding that was shown last.
 _FINDING = "finding"
+# The row of the slice that was shown last.
+_SLICE = "shownSlice"
 # Reference to the volume that the result is of: a user may have chosen another input since.
 _RESULT_OF = "resultOf"
 # Set while the views have not shown the result yet.
@@ -87,6 +89,26 @@ class ResultScene:
         return bool(self.holder.GetParameter(_UNSEEN))
 
     @property
+    def is_in_view(self) -> bool:
+        """Whether a slice view shows the result's volume or its map, so that there is one to be moved."""
+        return bool(self._views())
+
+    @property
+    def position(self) -> float | None:
+        """Where the user is along the axis of the slices, see :func:`.slice_scores.present_position`.
+
+        Where the views do not tell, it is the slice that was shown last; None without one.
+
+        Raises:
+            VolumeError: if there is no map or no table.
+        """
+        table_node, shown = self._table(), self.holder.GetParameter(_SLICE)
+        position = slice_scores.present_position(table_node, self._map(), self._views())
+        if position is None and shown:
+            return slice_scores.position_of(table_node, int(shown))
+        return position
+
+    @property
     def kept_segmentation(self) -> slicer.vtkMRMLSegmentationNode | None:
         """The segmentation that somebody had changed, which was therefore kept and not written over.
 
@@ -126,6 +148,7 @@ class ResultScene:
         self.holder.SetNodeReferenceID(_RESULT_OF, input_node.GetID())
         self.holder.SetParameter(_RESULT, result_to_json(result))
         self.holder.SetParameter(_FINDING, "")
+        self.holder.SetParameter(_SLICE, "")
         self.holder.SetParameter(_UNSEEN, "" if take_views else "true")
         if new_map is None:
             self._remove_nodes()
@@ -253,7 +276,7 @@ class ResultScene:
         return num_voxels
 
     def mark_peak(self) -> None:
-        """Puts a marker where the map is highest, and moves the slice views there.
+        """Puts a marker where the map is highest, and moves the slice views there that show the result.
 
         Raises:
             VolumeError: if the result has no peak, or there is no map.
@@ -267,6 +290,8 @@ class ResultScene:
 
     def next_finding(self) -> Finding | None:
         """Puts the marker on the next finding, after the last one on the first, and moves the slice views there.
+
+        Only those that show the result: in others, somebody looks at something else.
 
         Returns:
             The finding; None if there is none.
@@ -287,16 +312,17 @@ class ResultScene:
         return finding
 
     def jump_to_slice(self, row: int) -> None:
-        """Moves the slice views to where the map is highest in the slice of a row of the table.
+        """Moves the slice views that show the result to where the map is highest in the slice of a row of the table.
 
         Raises:
             VolumeError: if there is no map or no table.
         """
         ras = slice_scores.highest_in_slice(self._table(), self._map(), row)
-        slice_scores.jump(self.holder.GetScene(), ras)
+        slice_scores.jump(self._views(), ras)
+        self.holder.SetParameter(_SLICE, str(row))
 
     def next_high_slice(self) -> int | None:
-        """Moves the slice views to the next slice with a high score, see :func:`.slice_scores.high_slices`.
+        """Moves the slice views that show the result to the next high slice, see :func:`.slice_scores.high_slices`.
 
         Returns:
             Its row in the table; None if no score is high.
@@ -304,8 +330,7 @@ class ResultScene:
         Raises:
             VolumeError: if there is no map or no table.
         """
-        table_node = self._table()
-        row = slice_scores.next_high(table_node, slice_scores.present_position(table_node, self._map()))
+        row = slice_scores.next_high(self._table(), self.position)
         if row is not None:
             self.jump_to_slice(row)
         return row
@@ -317,7 +342,11 @@ class ResultScene:
         give_name(marker_node, f"{map_node.GetName()} marker")
         peak.mark(marker_node, map_node, ras, label)
         self._file()
-        slice_scores.jump(self.holder.GetScene(), peak.world_position(marker_node))
+        slice_scores.jump(self._views(), peak.world_position(marker_node))
+
+    def _views(self) -> list[slicer.vtkMRMLSliceNode]:
+        """The slice views that show the result."""
+        return overlay.views_of(list(filter(None, (self.volume, self.node("anomalyMap")))))
 
     def _rendering_display(
         self, logic: slicer.vtkSlicerVolumeRenderingLogic | None

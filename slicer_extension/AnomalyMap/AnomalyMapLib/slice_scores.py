@@ -7,13 +7,12 @@ another order.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import slicer
 import vtk
 
-from .nodes import nodes_of_class
 from .results import LOW_P_VALUE
 from .volumes import from_world, ijk_to_ras, to_world
 
@@ -29,6 +28,7 @@ __all__ = [
     "highest_in_slice",
     "jump",
     "next_high",
+    "position_of",
     "present_position",
 ]
 
@@ -39,6 +39,7 @@ P_VALUE = "p"  # only of a bundle that is calibrated with volumes
 POSITION = "Position (mm)"
 
 _HIGHEST_SHARE = 0.25  # as the score of a volume counts slices
+_LEAST_CUT = 0.1  # sine of the angle between a view and an axis, below which it does not tell a place on it
 
 
 def fill_table(
@@ -144,7 +145,11 @@ def high_slices(table_node: slicer.vtkMRMLTableNode) -> list[int]:
     return ((starts + ends - 1) // 2)[is_peak].tolist()
 
 
-def present_position(table_node: slicer.vtkMRMLTableNode, map_node: slicer.vtkMRMLScalarVolumeNode) -> float | None:
+def present_position(
+    table_node: slicer.vtkMRMLTableNode,
+    map_node: slicer.vtkMRMLScalarVolumeNode,
+    views: Iterable[slicer.vtkMRMLSliceNode],
+) -> float | None:
     """Where the user is along the axis of the slices: where the planes of the slice views meet.
 
     Where two views do not differ in direction, the first one counts; where they do not meet in one point, the one
@@ -153,16 +158,15 @@ def present_position(table_node: slicer.vtkMRMLTableNode, map_node: slicer.vtkMR
     Args:
         table_node: see :func:`fill_table`.
         map_node: the map, which may have moved with its parent transform since.
+        views: the slice views that count.
 
     Returns:
-        As in the column of positions; None without slice views, or if there is one slice only.
+        As in the column of positions; None where the views do not tell, since none of them cuts the axis, or if there
+        is one slice only.
     """
     positions = _column(table_node, POSITION)
-    planes = [
-        slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())
-        for node in nodes_of_class(map_node.GetScene(), "vtkMRMLSliceNode")
-    ]
-    if positions.size < 2 or not planes:
+    planes = [slicer.util.arrayFromVTKMatrix(view.GetSliceToRAS()) for view in views]
+    if positions.size < 2:
         return None
     first, last = centres(table_node)[[0, -1]]
     along = to_world(map_node, last) - to_world(map_node, first)
@@ -176,9 +180,16 @@ def present_position(table_node: slicer.vtkMRMLTableNode, map_node: slicer.vtkMR
         if np.linalg.matrix_rank(more, tol=1e-3) == len(more):
             normals = more
             distances.append(plane[:3, 2] @ (plane[:3, 3] - middle))
+    if np.max(np.abs(normals @ along), initial=0) < _LEAST_CUT * np.linalg.norm(along):
+        return None
     meeting = middle + np.linalg.lstsq(normals, np.array(distances), rcond=None)[0]
     share = (from_world(map_node, meeting) - first) @ (last - first) / np.sum((last - first) ** 2)
     return float(positions[0] + share * (positions[-1] - positions[0]))
+
+
+def position_of(table_node: slicer.vtkMRMLTableNode, row: int) -> float:
+    """Where the slice of a row lies, as in the column of positions."""
+    return float(_column(table_node, POSITION)[row])
 
 
 def highest_in_slice(
@@ -200,18 +211,18 @@ def highest_in_slice(
     return to_world(map_node, (matrix @ [*place, 1])[:3])
 
 
-def jump(scene: slicer.vtkMRMLScene, ras: Sequence[float]) -> None:
-    """Moves all slice views of a scene to a place; those that would not show it are centred on it.
+def jump(views: Iterable[slicer.vtkMRMLSliceNode], ras: Sequence[float]) -> None:
+    """Moves slice views to a place; those that would not show it are centred on it.
 
     Args:
-        scene: whose slice views.
+        views: the views.
         ras: mm (R, A, S) of the world, that is with parent transforms.
     """
-    for node in nodes_of_class(scene, "vtkMRMLSliceNode"):
-        node.JumpSliceByOffsetting(*map(float, ras))
-        xy = np.linalg.solve(slicer.util.arrayFromVTKMatrix(node.GetXYToRAS()), [*ras, 1])[:2]
-        if np.any(xy < 0) or np.any(xy > node.GetDimensions()[:2]):
-            node.JumpSliceByCentering(*map(float, ras))
+    for view in views:
+        view.JumpSliceByOffsetting(*map(float, ras))
+        xy = np.linalg.solve(slicer.util.arrayFromVTKMatrix(view.GetXYToRAS()), [*ras, 1])[:2]
+        if np.any(xy < 0) or np.any(xy > view.GetDimensions()[:2]):
+            view.JumpSliceByCentering(*map(float, ras))
 
 
 def centres(table_node: slicer.vtkMRMLTableNode) -> np.ndarray:

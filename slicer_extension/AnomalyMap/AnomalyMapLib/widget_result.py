@@ -125,7 +125,7 @@ class ResultView:
             _tell(self._ui.findingLabel, str(error))
             return
         if finding is not None:
-            _tell(self._ui.findingLabel, self._scene.describe_finding(finding))
+            self._tell_with_views(self._ui.findingLabel, self._scene.describe_finding(finding))
 
     def _next_slice(self, checked: bool = False) -> None:
         row, problem = None, _("No slice stands out.")
@@ -133,15 +133,19 @@ class ResultView:
             row = self._scene.next_high_slice()
         except VolumeError as error:
             problem = str(error)
-        _tell(self._ui.sliceLabel, problem if row is None else "")
-        if row is not None:
-            self._ui.scoreTableView.selectRow(row)
+        if row is None:
+            _tell(self._ui.sliceLabel, problem)
+            return
+        self._tell_with_views(self._ui.sliceLabel)
+        self._ui.scoreTableView.selectRow(row)
 
     def _jump(self, index: qt.QModelIndex) -> None:
         try:
             self._scene.jump_to_slice(index.row())
         except VolumeError as error:
             _tell(self._ui.sliceLabel, str(error))
+            return
+        self._tell_with_views(self._ui.sliceLabel)
 
     def _show_plot(self, checked: bool = False) -> None:
         slicer.modules.plots.logic().ShowChartInLayout(self._scene.node("scoreChart"))
@@ -157,12 +161,19 @@ class ResultView:
         _tell(self._ui.displayLabel, sentence)
 
     def _mark_peak(self, checked: bool = False) -> None:
-        sentence = ""
         try:
             self._scene.mark_peak()
         except VolumeError as error:
-            sentence = str(error)
-        _tell(self._ui.displayLabel, sentence)
+            _tell(self._ui.displayLabel, str(error))
+            return
+        self._tell_with_views(self._ui.displayLabel)
+
+    def _tell_with_views(self, label: qt.QLabel, sentence: str = "") -> None:
+        """Says a sentence, and why no slice view was moved if none was."""
+        sentences = [sentence]
+        if not self._scene.is_in_view:
+            sentences.append(_("No slice view shows this result, so none was moved. Show its volume in one first."))
+        _tell(label, "\n".join(filter(None, sentences)))
 
 
 def _origin(result: AnomalyResult, scene: ResultScene) -> str:
