@@ -194,7 +194,50 @@ class TestMarker:
         case.results.next_finding()
         assert case.results.node("peakMarker").GetName() == "head deviation map marker_1"
         case.lay_deviation()
-        assert scenes.count_nodes(case.scene)["vtkMRMLMarkupsFiducialNode"] == 1
+        case.results.next_finding()  # and only what the user has points in piles up
+        assert scenes.count_nodes(case.scene)["vtkMRMLMarkupsFiducialNode"] == 2
+
+    @pytest.mark.parametrize("is_saved", [False, True])
+    def test_how_it_looks_stays_after_another_run(self, case: Case, tmp_path: Path, is_saved: bool) -> None:
+        case.lay_deviation()
+        case.results.next_finding()
+        theirs = case.results.node("peakMarker")
+        theirs.SetName("Arrow")
+        display = theirs.GetDisplayNode()
+        display.SetSelectedColor(0, 0, 1)
+        display.SetGlyphScale(7)
+        display.SetGlyphType(display.Circle2D)
+        display.SetPointLabelsVisibility(False)
+        theirs.SetDisplayVisibility(False)
+        if is_saved:
+            case.scene.save(tmp_path / "a.mrb")
+            case.scene = scenes.Scene.load(tmp_path / "a.mrb")
+            case.results = ResultScene(case.scene.holder)
+            case.input_node = case.results.volume
+            theirs = case.results.node("peakMarker")
+            display = theirs.GetDisplayNode()
+
+        case.lay_deviation()
+        assert self.labels(theirs) == []  # nothing of it is said any more
+        case.results.mark_peak()
+
+        assert case.results.node("peakMarker") is theirs
+        assert self.labels(theirs) == ["peak 8.0 SD"]
+        assert theirs.GetName() == "Arrow"
+        assert theirs.GetDisplayNode() is display
+        assert display.GetSelectedColor() == (0, 0, 1)
+        assert (display.GetGlyphScale(), display.GetGlyphType()) == (7, display.Circle2D)
+        assert not display.GetPointLabelsVisibility()
+        assert not theirs.GetDisplayVisibility()
+        if is_saved:
+            case.scene.close()
+
+    def test_it_goes_where_the_next_result_has_no_map(self, case: Case) -> None:
+        case.lay_deviation()
+        case.results.next_finding()
+        node = case.results.node("peakMarker")
+        case.results.lay(case.result(peak=None, classes=[{"name": "normal", "probability": 1.0}]), case.input_node)
+        assert node.GetScene() is None
 
     @pytest.mark.parametrize("change", ["labelled", "moved"])
     def test_a_mark_that_somebody_took_over_is_theirs(self, case: Case, change: str) -> None:

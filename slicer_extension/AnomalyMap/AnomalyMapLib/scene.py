@@ -119,9 +119,9 @@ class ResultScene:
     def lay(self, result: AnomalyResult, input_node: slicer.vtkMRMLVolumeNode, *, take_views: bool = True) -> None:
         """Shows a result, in the place of the one that is shown.
 
-        Of the same volume, map, display, table and plot are written over; marker and findings of the earlier result are
+        Of the same volume, map, display, table and plot are written over; mark and findings of the earlier result are
         removed, and other segments stay. What somebody made by hand is left to them: a segmentation in which they
-        changed a segment that was made here, and points beside the marker. A result of another volume stays as ordinary
+        changed a segment that was made here, and points beside the mark. A result of another volume stays as ordinary
         nodes, hidden: written over, its nodes would be saved to the files of that other volume.
 
         Args:
@@ -406,11 +406,11 @@ class ResultScene:
         self.holder.RemoveNodeReferenceIDs(_FORMER)
 
     def _remove_mark(self) -> None:
-        """Removes the mark, and its node; one in which the user has points is theirs from now on."""
+        """Removes the mark. Its node stays for the next one, as somebody may have made it look otherwise; one in which
+        the user has points is theirs from now on, and does not move with another map."""
         marker_node = self.node("peakMarker")
         if marker_node is not None and peak.unmark(marker_node):
             self._nodes.hold("peakMarker", None)
-        self._nodes.remove("peakMarker")
 
     def _remove_empty_segmentation(self) -> None:
         """Removes the segmentation if the result has nothing for it. Before that, it stays for whoever has it open."""
