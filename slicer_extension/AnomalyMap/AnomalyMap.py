@@ -61,7 +61,7 @@ class AnomalyMap(ScriptedLoadableModule):
 
 @parameterNodeWrapper
 class AnomalyMapParameterNode:
-    """What is kept in the scene: what a user chose, and the nodes of the result (see `AnomalyMapLib.scene.ROLES`)."""
+    """What is kept in the scene: what a user chose, and the nodes of the result (see `AnomalyMapLib.nodes.ROLES`)."""
 
     inputVolume: slicer.vtkMRMLScalarVolumeNode
     bundle: str = ""

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import scenes
 from AnomalyMapLib import slice_scores
-from AnomalyMapLib.scene import ROLES, ResultScene
+from AnomalyMapLib.nodes import ROLES
+from AnomalyMapLib.scene import ResultScene
 
 # The nodes that are only there when a user asks for them, or something was found.
 ON_DEMAND = {"findingTable", "segmentation", "peakMarker", "volumeProperty", "volumeRendering"}

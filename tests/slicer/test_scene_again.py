@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import scenes
 import slicer
-from AnomalyMapLib.scene import ROLES
+from AnomalyMapLib.nodes import ROLES
 from AnomalyMapLib.segment import SEGMENT_ID
 from cases import Case, roles_of
 

@@ -13,8 +13,9 @@ import pytest
 import scenes
 import slicer
 from AnomalyMapLib import peak, slice_scores
+from AnomalyMapLib.nodes import ROLES
 from AnomalyMapLib.results import result_to_json
-from AnomalyMapLib.scene import ROLES, ResultScene
+from AnomalyMapLib.scene import ResultScene
 from AnomalyMapLib.volumes import VolumeError, read_map
 from cases import ON_DEMAND, OTHER, Case, roles_of
 

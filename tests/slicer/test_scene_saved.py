@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import scenes
 from AnomalyMapLib import peak, slice_scores
+from AnomalyMapLib.nodes import ROLES
 from AnomalyMapLib.results import result_to_json
-from AnomalyMapLib.scene import ROLES, ResultScene
+from AnomalyMapLib.scene import ResultScene
 from AnomalyMapLib.volumes import geometry_difference
 from cases import Case, roles_of
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("PySide6")
-from AnomalyMapLib.scene import ROLES
+from AnomalyMapLib.nodes import ROLES
 
 # What a user does, and how the panel shows it.
 VALUES = {

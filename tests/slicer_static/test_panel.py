@@ -37,7 +37,7 @@ def fields(module_folder: Path) -> set[str]:
 @pytest.fixture(scope="module")
 def roles(module_folder: Path) -> set[str]:
     """The nodes of a result; they are in the parameter node, but no widget chooses them."""
-    tree = ast.parse((module_folder / "AnomalyMapLib" / "scene.py").read_text(encoding="utf-8"))
+    tree = ast.parse((module_folder / "AnomalyMapLib" / "nodes.py").read_text(encoding="utf-8"))
     (value,) = (
         node.value for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ROLES"
     )

@@ -6,8 +6,22 @@ import re
 
 import slicer
 
-__all__ = ["HeldNodes", "give_name", "nodes_of_class"]
+__all__ = ["ROLES", "HeldNodes", "give_name", "nodes_of_class"]
 
+# Names of the node references, and so of the fields of the module's parameter node.
+ROLES = (
+    "inputVolume",
+    "anomalyMap",
+    "segmentation",
+    "scoreTable",
+    "scoreSeries",
+    "scoreChart",
+    "findingTable",
+    "peakMarker",
+    "colorTable",
+    "volumeProperty",
+    "volumeRendering",
+)
 # Attribute of a node: the name that it was given here.
 _NAME = "AnomalyMap.name"
 

@@ -9,31 +9,16 @@ import slicer
 
 from . import laying, overlay, peak, rendering, segment, slice_scores
 from .description import Description, describe, describe_finding
+from .former_result import FormerResult
 from .hierarchy import file_beside
 from .i18n import tr as _
-from .nodes import HeldNodes, give_name
+from .nodes import ROLES, HeldNodes, give_name
 from .places import in_world, with_places
 from .results import AnomalyResult, Finding, result_from_dict, result_to_json
 from .volumes import VolumeError, read_map, voxel_ml
 
-__all__ = ["ROLES", "ResultScene"]
+__all__ = ["ResultScene"]
 
-# Names of the node references, and so of the fields of the module's parameter node.
-ROLES = (
-    "inputVolume",
-    "anomalyMap",
-    "segmentation",
-    "scoreTable",
-    "scoreSeries",
-    "scoreChart",
-    "findingTable",
-    "peakMarker",
-    "colorTable",
-    "volumeProperty",
-    "volumeRendering",
-)
-# Of these, what is seen in the views.
-_SEEN = ("anomalyMap", "segmentation", "peakMarker")
 _RESULT = "result"
 # The label of the finding that was shown last.
 _FINDING = "finding"
@@ -43,10 +28,6 @@ _SLICE = "shownSlice"
 _RESULT_OF = "resultOf"
 # Set while the views have not shown the result yet.
 _UNSEEN = "unseen"
-# References to what is still shown of the result of another volume, until the views are taken.
-_FORMER = "formerResult"
-# Reference to the segmentation that was let go since somebody changed it, until the next run.
-_KEPT = "keptSegmentation"
 
 
 class ResultScene:
@@ -63,6 +44,7 @@ class ResultScene:
     def __init__(self, holder: slicer.vtkMRMLScriptedModuleNode) -> None:
         self.holder = holder
         self._nodes = HeldNodes(holder)
+        self._former = FormerResult(holder)
 
     def node(self, role: str) -> slicer.vtkMRMLNode | None:
         """The node of a role, one of `ROLES`; None if there is none (any more)."""
@@ -114,15 +96,10 @@ class ResultScene:
 
         By this run, or by :meth:`make_segment` since; None where there was none, and if it was deleted since.
         """
-        return self.holder.GetNodeReference(_KEPT)
+        return self._former.kept_segmentation
 
     def lay(self, result: AnomalyResult, input_node: slicer.vtkMRMLVolumeNode, *, take_views: bool = True) -> None:
-        """Shows a result, in the place of the one that is shown.
-
-        Of the same volume, map, display, table and plot are written over; mark and findings of the earlier result are
-        removed, and other segments stay. What somebody made by hand is left to them: a segmentation in which they
-        changed a segment that was made here, and points beside the mark. A result of another volume stays as ordinary
-        nodes, hidden: written over, its nodes would be saved to the files of that other volume.
+        """Shows a result, in the place of the one that is shown; what becomes of that, see :class:`.FormerResult`.
 
         Args:
             result: what is shown, with the files of its maps.
@@ -142,7 +119,7 @@ class ResultScene:
             result = with_places(result, new_map)
             if result.findings and result.findings_map is not None:
                 new_findings = read_map(result.findings_map, input_node)
-        self._make_room(input_node, take_views=take_views)
+        self._former.make_room(is_of_same_volume=input_node is self.volume, take_views=take_views)
         if take_views or self.node("inputVolume") is None:
             self._nodes.hold("inputVolume", input_node)
         self.holder.SetNodeReferenceID(_RESULT_OF, input_node.GetID())
@@ -151,7 +128,7 @@ class ResultScene:
         self.holder.SetParameter(_SLICE, "")
         self.holder.SetParameter(_UNSEEN, "" if take_views else "true")
         if new_map is None:
-            self._remove_nodes()
+            self._former.remove_nodes()
             if take_views:
                 overlay.show_background(input_node)
         else:
@@ -160,13 +137,13 @@ class ResultScene:
             laying.lay_findings(self._nodes, result, new_findings, input_node)
             self._update_rendering()
             self._file()
-        self._remove_empty_segmentation()
+        self._former.remove_empty_segmentation()
 
     def show_in_views(self) -> None:
         """Shows the result's volume in all slice views, with map and outlines over it, if they are still there."""
         map_node, volume, outlines = self.node("anomalyMap"), self.volume, self.node("segmentation")
         self.holder.SetParameter(_UNSEEN, "")
-        self._hide_former()
+        self._former.hide()
         if outlines is not None:
             outlines.SetDisplayVisibility(True)
         if volume is None:
@@ -263,7 +240,7 @@ class ResultScene:
             VolumeError: if there is none, or no map.
         """
         map_node = self._map()
-        existing = self._unchanged_segmentation()
+        existing = self._former.unchanged_segmentation()
         segmentation_node = existing or self._nodes.made("segmentation", "vtkMRMLSegmentationNode")
         try:
             num_voxels = segment.make_segment(segmentation_node, map_node, self.volume, overlay.threshold_of(map_node))
@@ -373,64 +350,6 @@ class ResultScene:
         """Gives what is new its place in the subject hierarchy."""
         if self.volume is not None:
             file_beside(self.volume, filter(None, map(self.node, ROLES[1:])))
-
-    def _make_room(self, input_node: slicer.vtkMRMLVolumeNode, *, take_views: bool) -> None:
-        """Takes away what there is of the earlier result, but what was asked for or made by hand."""
-        if input_node is not self.volume:
-            self._let_go()
-        if take_views:
-            self._hide_former()
-        self._remove_mark()
-        self.holder.RemoveNodeReferenceIDs(_KEPT)
-        segmentation_node = self._unchanged_segmentation()
-        if segmentation_node is not None:
-            segment.remove_findings(segmentation_node)
-
-    def _let_go(self) -> None:
-        """Lets go of the result's nodes, which are of another volume."""
-        for role in ROLES[1:]:
-            if role in _SEEN and (node := self.node(role)) is not None:
-                self.holder.AddNodeReferenceID(_FORMER, node.GetID())
-            self._nodes.hold(role, None)
-
-    def _hide_former(self) -> None:
-        """Hides what is shown of the result of another volume: outlines and marks would lie over this one."""
-        for index in range(self.holder.GetNumberOfNodeReferences(_FORMER)):
-            node = self.holder.GetNthNodeReference(_FORMER, index)
-            if node is None:  # deleted since
-                continue
-            if node.IsA("vtkMRMLVolumeNode"):
-                overlay.hide(node)
-            else:
-                node.SetDisplayVisibility(False)
-        self.holder.RemoveNodeReferenceIDs(_FORMER)
-
-    def _remove_mark(self) -> None:
-        """Removes the mark. Its node stays for the next one, as somebody may have made it look otherwise; one in which
-        the user has points is theirs from now on, and does not move with another map."""
-        marker_node = self.node("peakMarker")
-        if marker_node is not None and peak.unmark(marker_node):
-            self._nodes.hold("peakMarker", None)
-
-    def _remove_empty_segmentation(self) -> None:
-        """Removes the segmentation if the result has nothing for it. Before that, it stays for whoever has it open."""
-        segmentation_node = self.node("segmentation")
-        if segmentation_node is not None and segmentation_node.GetSegmentation().GetNumberOfSegments() == 0:
-            self._nodes.remove("segmentation")
-
-    def _unchanged_segmentation(self) -> slicer.vtkMRMLSegmentationNode | None:
-        """The segmentation; one in which somebody changed what was made here is let go, theirs from now on."""
-        segmentation_node = self.node("segmentation")
-        if segmentation_node is not None and segment.is_changed(segmentation_node):
-            self.holder.SetNodeReferenceID(_KEPT, segmentation_node.GetID())
-            self._nodes.hold("segmentation", None)
-        return self.node("segmentation")
-
-    def _remove_nodes(self) -> None:
-        """Removes all that is made of a map, but segments that somebody asked for."""
-        for role in reversed(ROLES[1:]):
-            if role != "segmentation":
-                self._nodes.remove(role)
 
     def _present_result(self) -> AnomalyResult:
         result = self.result
