@@ -200,10 +200,15 @@ class AnomalyMapWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
 
 def _first_volume() -> slicer.vtkMRMLScalarVolumeNode | None:
-    """The first volume that the panel offers and that is no map; label maps and colour pictures have other classes."""
-    name = "vtkMRMLScalarVolumeNode"
-    volumes = (node for node in nodes_of_class(slicer.mrmlScene, name) if node.GetClassName() == name)
-    return next((node for node in volumes if not is_map(node)), None)
+    """A volume that the panel offers and that is no map, best one that is seen; the first of several.
+
+    Label maps and colour pictures have other classes.
+    """
+    scene, name = slicer.mrmlScene, "vtkMRMLScalarVolumeNode"
+    volumes = [node for node in nodes_of_class(scene, name) if node.GetClassName() == name and not is_map(node)]
+    composites = nodes_of_class(scene, "vtkMRMLSliceCompositeNode")
+    seen = {composite.GetBackgroundVolumeID() for composite in composites}
+    return min(volumes, key=lambda node: node.GetID() not in seen, default=None)
 
 
 class AnomalyMapLogic(ScriptedLoadableModuleLogic):

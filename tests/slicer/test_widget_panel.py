@@ -64,6 +64,19 @@ def test_a_volume_that_is_loaded_later_can_be_chosen(open_panel: Callable[[], An
     assert panel.ui.statusLabel.isHidden()
 
 
+def test_the_volume_that_is_seen_is_chosen_at_first(open_panel: Callable[[], Any], scene: Any) -> None:
+    import scenes
+
+    volumes = [scene.add_volume(scenes.phantom()[0], scenes.GEOMETRIES["oblique"], name) for name in ("T1", "FLAIR")]
+    scene.show(dict.fromkeys(scene.views, volumes[1]))
+    panel = open_panel()
+    assert panel.ui.inputVolumeSelector.currentNode() is volumes[1]
+    scene.show(dict.fromkeys(scene.views, volumes[0]))
+    panel.exit()
+    panel.enter()
+    assert panel.ui.inputVolumeSelector.currentNode() is volumes[1]  # what is chosen stays
+
+
 def test_no_label_map_colour_picture_or_map_is_chosen_by_itself(shown: Any, case: Any, scene: Any) -> None:
     import slicer
 
