@@ -88,6 +88,13 @@ class TestAgain:
         assert second["inputVolume"] is case.input_node is case.results.volume
         assert second["segmentation"].GetNodeReference("referenceImageGeometryRef") is case.input_node
 
+    def test_of_another_volume_no_empty_marker_is_left(self, case: Case) -> None:
+        case.lay_all()
+        case.lay()
+        case.input_node = case.scene.add_volume(scenes.phantom()[0], case.matrix, "second head")
+        case.lay()
+        assert "vtkMRMLMarkupsFiducialNode" not in scenes.count_nodes(case.scene)
+
     def test_of_another_volume_of_the_same_name(self, case: Case) -> None:
         named = ("anomalyMap", "segmentation", "scoreTable", "scoreChart", "findingTable", "peakMarker", "colorTable")
         names = []

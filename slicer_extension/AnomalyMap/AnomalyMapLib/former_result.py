@@ -90,6 +90,9 @@ class FormerResult:
 
     def _let_go(self) -> None:
         """Lets go of the result's nodes, which are of another volume."""
+        marker_node = self._nodes.get("peakMarker")
+        if marker_node is not None and marker_node.GetNumberOfControlPoints() == 0:
+            self._nodes.remove("peakMarker")
         for role in ROLES[1:]:
             if role in _SEEN and (node := self._nodes.get(role)) is not None:
                 self._holder.AddNodeReferenceID(_FORMER, node.GetID())

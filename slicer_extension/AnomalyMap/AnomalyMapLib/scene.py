@@ -261,7 +261,7 @@ class ResultScene:
         map_node = self._map()
         result = self.result
         if result is None or result.peak is None:
-            raise VolumeError(_("This result tells no peak; run it again."))
+            raise VolumeError(_("This result does not tell where the map is highest; run it again."))
         told = f"{result.peak.deviation:.1f} SD" if self.shows_deviation else f"{result.peak.value:.3g}"
         self._mark(peak.peak_position(map_node, result.peak.lps_mm), f"peak {told}")
 
