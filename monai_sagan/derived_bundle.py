@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,9 @@ from monai.bundle import ConfigParser
 
 from monai_sagan.bundle_files import METADATA, WEIGHTS
 from monai_sagan.bundles import BASE_CONFIG, read_config
-from monai_sagan.config_text import is_expression
 from monai_sagan.errors import UserError
 from monai_sagan.files import save_tensors, write_whole_folder
+from monai_sagan.settings import check_setting, no_such_setting
 
 __all__ = ["derive_bundle"]
 
@@ -44,20 +43,15 @@ def derive_bundle(
         weights: the weights of the new one; without them it has none.
 
     Raises:
-        UserError: if an id is not in the bundle's configs, or ``target`` exists already and is not empty.
+        UserError: if an id is not in the bundle's configs, a value cannot be that setting's, or ``target`` exists
+            already and is not empty.
     """
     parsers = {name: ConfigParser(read_config(source, name)) for name in ("train", BASE_CONFIG)}
     for key, value in overrides.items():
         holder = next((parser for parser in parsers.values() if key in parser and not _is_taken(parser[key])), None)
         if holder is None:
-            settings = sorted(
-                {key for parser in parsers.values() for key, value in parser.get().items() if _is_setting(value)}
-            )
-            raise UserError(f"{key}: the bundle {source.name} has no such setting; {_told_of(settings, key)}")
-        if _is_setting(holder[key]) and not _is_like(value, holder[key]):
-            raise UserError(
-                f"{key}: {value!r} cannot take the place of {json.dumps(holder[key])}; give a value like it."
-            )
+            raise no_such_setting(key, source.name, [parser.get() for parser in parsers.values()])
+        check_setting(key, value, holder[key])
         holder[key] = int(value) if type(holder[key]) is int and isinstance(value, float) else value  # as 1e5
     described = read_config(source, METADATA.stem) | dict(metadata)
     _describe_network(described["network_data_format"], parsers[BASE_CONFIG])
@@ -118,39 +112,6 @@ def _describe_network(formats: dict[str, Any], settings: ConfigParser) -> None:
         output["spatial_shape"] = settings["image_size"]
 
 
-def _told_of(settings: Sequence[str], wrong: str) -> str:
-    """What settings there are, the one first that was probably meant."""
-    listed = f"has {', '.join(settings)}."
-    meant = get_close_matches(wrong, settings, n=1)
-    return f"did you mean {meant[0]}? It {listed}" if meant else f"it {listed}"
-
-
-def _is_like(value: Any, former: Any) -> bool:
-    """Whether a value can take the place of a setting: a number that of a number, but only a whole one that of a whole
-    one, a list of such that of a list, text that of text, any of them that of nothing."""
-    if former is None or (isinstance(value, str) and is_expression(value)):
-        return True
-    if type(former) is int and type(value) is float:
-        return value.is_integer()
-    if isinstance(former, list) and isinstance(value, list):
-        return not former or all(_kind(item) == _kind(former[0]) for item in value)
-    return _kind(value) == _kind(former)
-
-
-def _kind(value: Any) -> type:
-    return float if type(value) is int else type(value)
-
-
 def _is_taken(value: Any) -> bool:
     """Whether a config's entry is a macro that takes another config's."""
     return isinstance(value, str) and value.startswith("%")
-
-
-def _is_setting(value: Any) -> bool:
-    """Whether a config's entry is what a user may want to change: a number, a switch, a word, a list or dictionary of
-    these, or nothing where one of them can stand."""
-    if isinstance(value, dict):
-        return all(not key.startswith("_") and _is_setting(item) for key, item in value.items())
-    if isinstance(value, list):
-        return all(_is_setting(item) for item in value)
-    return value is None or isinstance(value, (int, float)) or (isinstance(value, str) and value.isidentifier())

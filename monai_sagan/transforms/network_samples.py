@@ -18,7 +18,7 @@ from monai.utils import TransformBackends, convert_to_tensor
 from monai_sagan.errors import SettingError
 from monai_sagan.transforms.foreground import has_foreground
 from monai_sagan.transforms.resizing import resize
-from monai_sagan.transforms.slices import SliceLayout
+from monai_sagan.transforms.slices import SliceLayout, check_slice_direction
 
 __all__ = ["NetworkSamples", "NetworkSamplesd"]
 
@@ -37,7 +37,7 @@ class NetworkSamples(Transform):
         background: the largest value that counts as background.
 
     Raises:
-        SettingError: if ``per_volume`` is not positive.
+        SettingError: if ``per_volume`` is not positive, or there is no such slice direction.
     """
 
     backend = [TransformBackends.TORCH]
@@ -51,6 +51,7 @@ class NetworkSamples(Transform):
     ) -> None:
         if per_volume < 1:
             raise SettingError(f"samples_per_volume must be at least 1, not {per_volume}.")
+        check_slice_direction(slice_direction)
         self.image_size = [int(side) for side in image_size]
         self.slice_direction = slice_direction
         self.per_volume = per_volume

@@ -91,8 +91,12 @@ class TestSettings:
             ("epochs=3", "epochs: the bundle tiny has no such setting; it has "),
             ("epochs", "epochs: settings have the form KEY=VALUE."),
             ("num_res_blocks=-1", "num_res_blocks must be at least 0, not -1."),
-            ("critic_base_channels=0", "A critic needs at least 1 channel and 1 layer, not 0 and "),
-            ("intensity_percentiles=[90,10]", "intensity_percentiles must be two growing numbers in [0, 100], not 90 "),
+            ("critic_base_channels=0", "critic_base_channels must be at least 1, not 0."),
+            ("critic_layers=many", "critic_layers must lie in [1, 10], not 'many'."),
+            (
+                "intensity_percentiles=[90,10]",
+                "intensity_percentiles must be two growing numbers in [0, 100], not [90, ",
+            ),
             ("=3", "=3: settings have the form KEY=VALUE."),
             ("base_channels=many", "base_channels: 'many' cannot take the place of 2; give a value like it."),
             ("image_size=32", "image_size: 32 cannot take the place of [32, 32]; give a value like it."),
@@ -102,22 +106,31 @@ class TestSettings:
             ("batch_size=1", "batch_size 1: each process needs 2 images in a batch; give at least 2."),
             ("anomaly_ratio=1.5", "anomaly_ratio must lie in [0, 1], not 1.5."),
             ("checkpoint_interval=0", "checkpoint_interval must be at least 1, not 0."),
-            ("batch_size=0", "batch_size: training does not work with these settings: batch_size should be a positive"),
-            ("critic_steps=0", "critic_steps must be at least 1."),
+            ("batch_size=0", "batch_size must be at least 1, not 0."),
+            ("critic_steps=-5", "critic_steps must be at least 1, not -5."),
             ("critic_steps=1.5", "critic_steps: 1.5 cannot take the place of "),
             ("seed=0.5", "seed: 0.5 cannot take the place of 0; give a value like it."),
             ("critic_steps=true", "critic_steps: True cannot take the place of "),
             ("compile=1", "compile: 1 cannot take the place of false; give a value like it."),
             ('image_size=[32,"a"]', "image_size: [32, 'a'] cannot take the place of [32, 32]; give a value like it."),
             ("intensity_window=5", "intensity_window must be two growing numbers such as [-1000, 400], not 5."),
-            ("anomaly_ratio=half", "anomaly_ratio: training does not work with these settings: "),
-            ("amp=maybe", "amp: training does not work with these settings: "),
+            ("anomaly_ratio=half", "anomaly_ratio must lie in [0, 1], not 'half'."),
+            ("amp=maybe", "amp must be true or false, not 'maybe'."),
+            ("slice_direction=up", "slice_direction must be acquisition, sagittal, coronal, axial or an axis from 0 "),
             ("score=residul", "score must be auto, residual or contrast, not 'residul'."),
-            ("learning_rate=-1", "learning_rate: training does not work with these settings: Invalid learning rate"),
+            ("learning_rate=-1", "learning_rate must lie in (0, 1], not -1."),
+            ("critic_layers=4.5", "critic_layers: training does not work with these settings: "),
         ],
     )
     def test_train(self, setting: str, sentence: str, train: Callable) -> None:
         assert train(setting).sentence.startswith(sentence)
+
+    @pytest.mark.parametrize("setting", ["contrast_networks=1", "critic_steps=-5", "image_size=[0,0]"])
+    def test_a_range_is_checked_before_anything_is_made(
+        self, setting: str, train: Callable, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("monai_sagan.workflows.run_bundle", None)
+        assert f"{setting.split('=')[0]} must be " in train(setting).sentence
 
     @pytest.mark.parametrize(
         ("device", "advice"),
