@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["IMAGE_SUFFIXES", "has_dicom_name", "is_image", "is_nifti", "is_picture", "stem"]
+__all__ = ["IMAGE_SUFFIXES", "has_dicom_name", "is_image", "is_nifti", "is_picture", "is_unread_image", "stem"]
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 _NIFTI = (".nii.gz", ".nii")
 _DICOM = (".dcm", ".dicom", ".ima")
+# Who has such a file will miss it. ITK would read some; but Analyze (.img, .hdr) does not say which side is left, and
+# the geometry that ITK takes from a NIfTI pair under the same names may be another than nibabel's.
+_UNREAD = (".gif", ".webp", ".jp2", ".heic", ".npy", ".hdr", ".img", ".nhdr", ".mgh", ".mgz", ".mnc")
 IMAGE_SUFFIXES = (*_PICTURES, *_NIFTI, ".nrrd", ".mha", ".mhd", *_DICOM)
 
 
@@ -33,6 +36,11 @@ def has_dicom_name(path: Path) -> bool:
 def is_image(path: Path) -> bool:
     """Whether the name ends as an image's does that can be read here, in capitals or not."""
     return path.name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def is_unread_image(path: Path) -> bool:
+    """Whether the name ends as that of an image in a format that is not read here."""
+    return path.name.lower().endswith(_UNREAD)
 
 
 def stem(path: Path) -> str:

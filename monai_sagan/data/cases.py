@@ -12,15 +12,13 @@ from typing import Any
 from monai_sagan.data.dicom import OWN_RESULT, may_be_dicom
 from monai_sagan.data.dicom_series import DicomSeries, find_series
 from monai_sagan.errors import UserError
-from monai_sagan.image_names import IMAGE_SUFFIXES, has_dicom_name, is_image, stem
+from monai_sagan.image_names import IMAGE_SUFFIXES, has_dicom_name, is_image, is_unread_image, stem
 from monai_sagan.result_files import JSON_ENDING, MAP_KINDS
 
 __all__ = ["find_images", "list_cases"]
 
 # Nobody misses the table of contents of a disc, DICOMDIR, and what was made of the images here.
 _NOT_WORTH_TELLING = ("Media Storage Directory Storage", OWN_RESULT)
-# Formats of images that are not read; whoever has such a file will miss it.
-_NOT_READ = (".gif", ".webp", ".jp2", ".heic", ".npy", ".img", ".nhdr", ".mgh", ".mgz", ".mnc")
 _SHOWN = 10  # series that a message lists
 
 
@@ -161,7 +159,7 @@ def _warnings(others: dict[Path, str]) -> dict[Path, str]:
 
 def _not_read(folder: Path, files: Sequence[Path]) -> str:
     """A sentence about images of other formats; empty if there are none."""
-    endings = [path.suffix.lower() for path in files if path.suffix.lower() in _NOT_READ]
+    endings = [path.suffix.lower() for path in files if is_unread_image(path)]
     if not endings:
         return ""
     count = "1 file was" if len(endings) == 1 else f"{len(endings)} files were"

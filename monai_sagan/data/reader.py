@@ -21,7 +21,7 @@ from monai_sagan.data.geometry import check_axes
 from monai_sagan.data.itk_image import read_by_itk
 from monai_sagan.data.nifti import read_nifti
 from monai_sagan.errors import ImageError
-from monai_sagan.image_names import is_image, is_nifti, is_picture
+from monai_sagan.image_names import is_image, is_nifti, is_picture, is_unread_image
 
 __all__ = ["CaseReader"]
 
@@ -104,6 +104,8 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """The array and its affine, (3, 3) or (4, 4)."""
     if may_be_dicom(path):
         return read_dicom(path)
+    if is_unread_image(path):
+        raise ImageError(path, "this format is not read; convert to PNG or NIfTI.")
     if is_picture(path):
         reader = PILReader(converter=_plain)
         return reader.get_data(reader.read(path))[0], _PICTURE_AFFINE

@@ -170,6 +170,20 @@ def test_colours_of_nrrd(tmp_path: Path) -> None:
     assert np.array_equal(image.numpy(), colours.transpose(2, 1, 0))
 
 
+@pytest.mark.parametrize("kind", [nib.AnalyzeImage, nib.Nifti1Pair])
+def test_pairs_of_files_are_not_read_by_name_either(kind: type, tmp_path: Path) -> None:
+    """As in a folder: ITK would read both, and guess which side of an Analyze image is left."""
+    nib.save(kind(np.arange(60, dtype=np.int16).reshape(3, 4, 5), np.eye(4)), tmp_path / "pair.img")
+    for path in (tmp_path / "pair.img", tmp_path / "pair.hdr"):
+        with pytest.raises(ImageError, match=f"^{path}: this format is not read; convert to PNG or NIfTI.$"):
+            CaseReader().get_data(path)
+
+
+def test_dicom_is_read_whatever_its_name(a_dicom: Callable[..., Path]) -> None:
+    array, _ = CaseReader().get_data(a_dicom("slice.img"))
+    assert array.shape[:2] == (30, 20)
+
+
 def test_keys_of_the_header_are_dropped(tmp_path: Path) -> None:
     image = sitk.GetImageFromArray(np.arange(120, dtype=np.int16).reshape(4, 5, 6))
     image.SetMetaData("PatientName", "Doe^Jane")
