@@ -9,6 +9,7 @@ __all__ = [
     "CALIBRATION",
     "CALIBRATION_MAPS",
     "CONTRAST",
+    "EVALUATION",
     "FAMILIARITY",
     "METADATA",
     "SELECTION",
@@ -17,6 +18,8 @@ __all__ = [
 ]
 
 METADATA = Path("configs") / "metadata.json"
+# A folder: what a config writes to where nothing else is said.
+EVALUATION = Path("eval")
 WEIGHTS = Path("models") / "model.pt"
 # What is trained besides, to score by contrast and to recognise out-of-distribution images; not all bundles have it.
 CONTRAST = Path("models") / "contrast.pt"

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from monai.bundle import ConfigParser
 
-from monai_sagan.bundle_files import METADATA, WEIGHTS
+from monai_sagan.bundle_files import EVALUATION, METADATA, WEIGHTS
 from monai_sagan.bundles import BASE_CONFIG, read_config
 from monai_sagan.errors import UserError
 from monai_sagan.files import save_tensors, write_whole_folder
@@ -20,7 +20,7 @@ from monai_sagan.settings import check_setting, no_such_setting
 __all__ = ["derive_bundle"]
 
 # Folders of what is made by running a bundle.
-_MADE = {"models", "eval", "__pycache__"}
+_MADE = {WEIGHTS.parent.name, EVALUATION.name, "__pycache__"}
 
 
 def derive_bundle(

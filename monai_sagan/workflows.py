@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from monai.utils import ensure_tuple
 
-from monai_sagan.bundle_files import WEIGHTS
+from monai_sagan.bundle_files import EVALUATION, WEIGHTS
 from monai_sagan.bundles import find_bundle, read_settings, require_weights, run_bundle
 from monai_sagan.calibration import Calibration
 from monai_sagan.config_text import without_markers
@@ -74,6 +74,7 @@ def train(
                     f"{output}: exists already and is not empty; add --resume to go on with it, or choose another "
                     "--output."
                 )
+            _keep_out(source, output)
             description = {"data_source": without_markers(data.resolve().name), "intended_use": _RESEARCH_USE}
             derive_bundle(source, output, found | dict(overrides or {}), description)
 
@@ -163,6 +164,7 @@ def evaluate(
     """
     root = find_bundle(bundle)
     require_weights(root)
+    _keep_out(root, Path(output).resolve())
     workflow = run_bundle(
         root,
         "evaluate",
@@ -223,6 +225,7 @@ def predict(
         raise UserError("--map-threshold is for the DICOM segmentation; add --dicom, or leave it out.")
     root = find_bundle(bundle)
     require_weights(root)
+    _keep_out(root, Path(output).resolve())
     workflow = run_bundle(
         root,
         "inference",
@@ -280,6 +283,15 @@ def import_checkpoint(checkpoint: str | Path, target: str | Path) -> Path:
         find_bundle("sagan_anomaly_detection"), target.resolve(), overrides, description, generator.state_dict()
     )
     return target
+
+
+def _keep_out(bundle: Path, output: Path) -> None:
+    """Raises a UserError if results would lie among a bundle's own files: they could take their place, and what is made
+    of the bundle later would have them too. ``eval`` is where a config that is run by MONAI itself writes to."""
+    if output == bundle or (bundle in output.parents and bundle / EVALUATION not in (output, *output.parents)):
+        raise UserError(
+            f"{output}: this folder is the bundle's own; choose another --output, or {bundle / EVALUATION}."
+        )
 
 
 def _asked_of(bundle: Path, **settings: Any) -> dict[str, Any]:

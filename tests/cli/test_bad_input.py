@@ -241,6 +241,41 @@ class TestOutputs:
         )
         assert listing(full) == {"mine": b"x"}
 
+    @pytest.mark.parametrize("command", ["train", "evaluate", "predict"])
+    @pytest.mark.parametrize("place", [".", "configs", "models", "maps/new", "eval/../maps"])
+    def test_among_the_files_of_the_bundle(
+        self,
+        place: str,
+        command: str,
+        tiny_bundle: Path,
+        phantom: Path,
+        a_picture: Callable,
+        tmp_path: Path,
+        run: Callable,
+        listing: Callable,
+    ) -> None:
+        bundle = Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
+        before = listing(bundle)
+        given = (a_picture(),) if command == "predict" else ("--data", phantom)
+        sentence = run(command, bundle, *given, "--output", bundle / place, "--progress", "none").sentence
+        if command == "train" and place in (".", "configs", "models"):
+            assert sentence.startswith(f"{(bundle / place).resolve()}: exists already and is not empty; ")
+        else:
+            assert sentence == (
+                f"{(bundle / place).resolve()}: this folder is the bundle's own; choose another --output, or "
+                f"{bundle / 'eval'}."
+            )
+        assert listing(bundle) == before
+
+    @pytest.mark.parametrize("place", ["eval", "eval/pictures", "../bundle_maps"])
+    def test_beside_the_files_of_the_bundle(
+        self, place: str, tiny_bundle: Path, a_picture: Callable, tmp_path: Path, run: Callable
+    ) -> None:
+        bundle = Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
+        outcome = run("predict", bundle, a_picture(), "--output", bundle / place, "--progress", "none")
+        assert outcome.code == 0
+        assert (bundle / place / "picture_anomaly.json").is_file()
+
     @pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit])
     def test_an_interrupted_training_goes_on(
         self,
