@@ -24,6 +24,7 @@ from monai_sagan.comparison.methods import METHODS, Method
 from monai_sagan.comparison.mixtures import check_ratios, make_mixtures, mixture_name
 from monai_sagan.comparison.trials import Trial, keep_settings, require_settings, run_share, spread
 from monai_sagan.data import load_test_set, load_training_set
+from monai_sagan.data.layout import DATA_JSON
 from monai_sagan.errors import UserError
 from monai_sagan.files import write_json, write_whole
 from monai_sagan.metrics import delong_difference, image_auc
@@ -113,7 +114,7 @@ def compare_detection(
     labels = [case["label"] for case in load_test_set(data)]
     if min(labels.count(0), labels.count(1)) < _FEWEST:
         raise UserError(
-            f"{data / 'data.json'}: test must list {_FEWEST} healthy and {_FEWEST} anomalous images at least."
+            f"{data / DATA_JSON}: test must list {_FEWEST} healthy and {_FEWEST} anomalous images at least."
         )
     if any(METHODS[name].learns_from_unlabeled for name in chosen) and not anomaly_ratios:
         load_training_set(data, given.get("anomaly_ratio"))

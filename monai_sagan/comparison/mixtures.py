@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_sagan.data import read_data_json
+from monai_sagan.data.layout import DATA_JSON, IMAGES, MASKS
 from monai_sagan.errors import UserError
 from monai_sagan.files import write_json, write_whole_folder
 
@@ -49,7 +50,7 @@ def make_mixtures(data: Path, output: Path, ratios: Sequence[float]) -> dict[flo
     unlabeled = train.get("unlabeled")
     if not isinstance(unlabeled, dict):
         raise UserError(
-            f"{data / 'data.json'}: anomaly ratios need to know which of the unlabelled images are healthy, as "
+            f"{data / DATA_JSON}: anomaly ratios need to know which of the unlabelled images are healthy, as "
             '"unlabeled": {"0": [...], "1": [...]}; compare without --anomaly-ratios.'
         )
     healthy, anomalous = unlabeled.get("0", []), unlabeled.get("1", [])
@@ -58,7 +59,7 @@ def make_mixtures(data: Path, output: Path, ratios: Sequence[float]) -> dict[flo
         default=0,
     )
     if size == 0:
-        raise UserError(f"{data / 'data.json'}: there are too few unlabelled images for these anomaly ratios.")
+        raise UserError(f"{data / DATA_JSON}: there are too few unlabelled images for these anomaly ratios.")
     return {
         ratio: _make(data, output / mixture_name(ratio), content, _mixture(size, ratio, healthy, anomalous))
         for ratio in ratios
@@ -77,15 +78,15 @@ def _mixture(size: int, ratio: float, healthy: Sequence[str], anomalous: Sequenc
 
 def _make(data: Path, target: Path, content: dict[str, Any], mixture: list[str]) -> Path:
     mixed = content | {"train": content["train"] | {"unlabeled": mixture}}
-    path = target / "data.json"
+    path = target / DATA_JSON
     if path.is_file() and json.loads(path.read_text(encoding="utf-8")) == mixed:
         return target
     shutil.rmtree(target, ignore_errors=True)
     with write_whole_folder(target) as partial:
-        for name in ("images", "masks"):
+        for name in (IMAGES, MASKS):
             if (data / name).is_dir():
                 _link(data / name, partial / name)
-        write_json(partial / "data.json", mixed)
+        write_json(partial / DATA_JSON, mixed)
     return target
 
 

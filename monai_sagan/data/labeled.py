@@ -14,6 +14,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from monai_sagan.config_text import is_expression
 from monai_sagan.data.cases import list_cases
+from monai_sagan.data.layout import DATA_JSON, IMAGES
 from monai_sagan.data.med_ad import list_labeled
 from monai_sagan.data.trained_on import leave_out_trained
 from monai_sagan.errors import SettingError, UserError, such_as
@@ -76,7 +77,7 @@ def read_labeled_images(dataset_dir: str | Path) -> list[LabeledImage]:
         raise UserError(f"{root}: there is no such folder; give one with a folder for each class, or with {_TABLE}.")
     if (root / _TABLE).is_file():
         images = _from_table(root)
-    elif (root / "data.json").is_file():
+    elif (root / DATA_JSON).is_file():
         images = _from_med_ad(root)
     else:
         images = _from_folders(root)
@@ -263,7 +264,7 @@ def _from_row(root: Path, table: Path, number: int, row: dict[str, Any]) -> Labe
 
 
 def _image_folder(root: Path) -> Path:
-    return root / "images" if (root / "images").is_dir() else root
+    return root / IMAGES if (root / IMAGES).is_dir() else root
 
 
 def _refuse_repeated(table: Path, images: Sequence[LabeledImage]) -> None:

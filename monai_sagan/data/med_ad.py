@@ -20,6 +20,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from monai_sagan.data.layout import DATA_JSON, IMAGES, MASKS
 from monai_sagan.data.trained_on import leave_out_trained, untrained_cases
 from monai_sagan.errors import UserError, such_as
 from monai_sagan.image_names import IMAGE_SUFFIXES, stem
@@ -49,7 +50,7 @@ def read_data_json(dataset_dir: str | Path) -> dict[str, Any]:
     Raises:
         UserError: if there is no such folder or file, or it is no JSON object.
     """
-    path = Path(dataset_dir) / "data.json"
+    path = Path(dataset_dir) / DATA_JSON
     if not path.is_file():
         raise UserError(
             f"{path}: there is no such file; make a data set with 'monai-sagan prepare folder SRC DST' and give its "
@@ -125,7 +126,7 @@ def load_training_set(
     mixture = _mixture(train, root, len(healthy), anomaly_ratio)
     if not mixture:
         raise UserError(
-            f"{root / 'data.json'}: train.unlabeled lists no image; add unlabelled ones, or train "
+            f"{root / DATA_JSON}: train.unlabeled lists no image; add unlabelled ones, or train "
             "reconstruction_anomaly_detection, which learns from healthy images alone."
         )
     _refuse_leaks(root, {*healthy, *selection, *mixture})
@@ -137,7 +138,7 @@ def _healthy(train: dict[str, Any], root: Path, calibration_share: float, seed: 
     """The healthy images without those that are set aside to calibrate with."""
     names = _names(train, root, "train", "0")
     if not names:
-        raise UserError(f"{root / 'data.json'}: train.0 (healthy) lists no image; training needs healthy ones.")
+        raise UserError(f"{root / DATA_JSON}: train.0 (healthy) lists no image; training needs healthy ones.")
     return _draw(names, "calibration_share", calibration_share, seed)[0]
 
 
@@ -179,12 +180,12 @@ def load_calibration_set(dataset_dir: str | Path, trained_on: str | Path) -> lis
     root = Path(dataset_dir)
     names = _names(_section(read_data_json(root), root, "train"), root, "train", "0")
     if not names:
-        raise UserError(f"{root / 'data.json'}: train.0 (healthy) lists no image; calibration needs healthy ones.")
+        raise UserError(f"{root / DATA_JSON}: train.0 (healthy) lists no image; calibration needs healthy ones.")
     cases = [{"image": path, "name": name} for name, path in zip(names, _paths(root, names))]
     others = leave_out_trained(trained_on, cases)
     if not others:
         raise UserError(
-            f"{root / 'data.json'}: the bundle was trained on all healthy images of train.0, perhaps because they are "
+            f"{root / DATA_JSON}: the bundle was trained on all healthy images of train.0, perhaps because they are "
             "among the unlabelled ones too; train it with a calibration_share that sets some aside (0.2 of five images "
             "is one), or calibrate it with other healthy images."
         )
@@ -198,7 +199,7 @@ def _refuse_leaks(root: Path, trained_on: set[str]) -> None:
     leaked = sorted({posixpath.normpath(name) for name in trained_on} & {posixpath.normpath(name) for name in tested})
     if leaked:
         raise UserError(
-            f"{root / 'data.json'}: {leaked[0]} is listed for training and for the test"
+            f"{root / DATA_JSON}: {leaked[0]} is listed for training and for the test"
             f"{f', and {len(leaked) - 1} more are' if len(leaked) > 1 else ''}; list each image once."
         )
 
@@ -221,11 +222,11 @@ def load_test_set(dataset_dir: str | Path) -> list[dict[str, Any]]:
     for label in (0, 1):
         names = _names(test, root, "test", str(label))
         for name, path in zip(names, _paths(root, names)):
-            mask = _mask_of(root / "masks" / name)
+            mask = _mask_of(root / MASKS / name)
             case = {"image": path, "name": name, "label": label}
             cases.append(case | ({"mask": str(mask)} if mask else {}))
     if not cases:
-        raise UserError(f"{root / 'data.json'}: test lists no image, so there is nothing to evaluate.")
+        raise UserError(f"{root / DATA_JSON}: test lists no image, so there is nothing to evaluate.")
     return cases
 
 
@@ -264,7 +265,7 @@ def load_evaluation_set(
     cases = leave_out_trained(known, listed)
     if not cases:
         raise UserError(
-            f"{root / 'data.json'}: the bundle was trained on, or calibrated with, all of 'test'; list other images."
+            f"{root / DATA_JSON}: the bundle was trained on, or calibrated with, all of 'test'; list other images."
         )
     kept = {case["image"] for case in cases}
     left_out = [
@@ -321,35 +322,35 @@ def list_labeled(dataset_dir: str | Path) -> list[dict[str, Any]]:
 def _section(content: dict[str, Any], root: Path, name: str) -> dict[str, Any]:
     section = content.get(name)
     if not isinstance(section, dict):
-        raise UserError(f"{root / 'data.json'}: '{name}' is missing or no object.")
+        raise UserError(f"{root / DATA_JSON}: '{name}' is missing or no object.")
     return section
 
 
 def _names(section: dict[str, Any], root: Path, where: str, key: str) -> list[str]:
     names = section.get(key, [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise UserError(f"{root / 'data.json'}: '{where}.{key}' must be a list of file names.")
+        raise UserError(f"{root / DATA_JSON}: '{where}.{key}' must be a list of file names.")
     return names
 
 
 def _first(names: list[str], count: int, root: Path, anomaly_ratio: float) -> list[str]:
     if len(names) < count:
         raise UserError(
-            f"{root / 'data.json'}: an anomaly ratio of {anomaly_ratio} needs {count} unlabelled images of a kind of "
+            f"{root / DATA_JSON}: an anomaly ratio of {anomaly_ratio} needs {count} unlabelled images of a kind of "
             f"which only {len(names)} are listed; choose another anomaly_ratio."
         )
     return names[:count]
 
 
 def _paths(root: Path, names: list[str]) -> list[str]:
-    folder = root / "images"
+    folder = root / IMAGES
     paths = [folder / name for name in names]
     for path in paths:
         # By name: a link in the folder may well point elsewhere, since the folder's owner made it.
         if not Path(os.path.normpath(path)).is_relative_to(os.path.normpath(folder)):
-            raise UserError(f"{root / 'data.json'}: '{path.name}' lies outside of the folder 'images'.")
+            raise UserError(f"{root / DATA_JSON}: '{path.name}' lies outside of the folder '{IMAGES}'.")
     missing = [path for path in paths if not path.exists()]  # a folder may hold a DICOM series
     if missing:
         shown = such_as([path.name for path in missing])
-        raise UserError(f"{root / 'data.json'}: names files that are not in {folder}: {shown}.")
+        raise UserError(f"{root / DATA_JSON}: names files that are not in {folder}: {shown}.")
     return [str(path) for path in paths]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from monai_sagan.data.layout import IMAGES, MASKS, write_data_json
 from monai_sagan.data.phantom import phantom_image, phantom_volume
 from monai_sagan.errors import SettingError
 from monai_sagan.files import write_json, write_whole_folder
@@ -24,6 +25,14 @@ _VERSION = 2
 # Part of each image's seed: a number, once given to a group, is not given to another.
 _GROUPS = {"healthy": 0, "unlabeled_0": 1, "unlabeled_1": 2, "test_0": 3, "test_1": 4}
 _VOLUME_GROUPS = {"healthy": 6, "unlabeled_0": 7, "unlabeled_1": 8, "test_0": 9, "test_1": 10}
+
+_LISTED_AS = {
+    "healthy": "healthy",
+    "unlabeled_0": "unlabeled/healthy",
+    "unlabeled_1": "unlabeled/anomalous",
+    "test_0": "test/healthy",
+    "test_1": "test/anomalous",
+}
 
 _VOLUME_SUBJECT = (5, 1)  # a group of its own, and a number; with seed 0, a single lesion that stands apart
 _VOLUME_SIZE = (64, 64, 20)
@@ -164,17 +173,10 @@ def _write_data_set(root: Path, kind: _Kind, parameters: dict[str, Any]) -> None
         "test_1": num_test,
     }
     with write_whole_folder(root) as folder:
-        for name in ("images", "masks"):
+        for name in (IMAGES, MASKS):
             (folder / name).mkdir()
         names = {group: _write_group(folder, kind, parameters, group, count) for group, count in counts.items()}
-        splits = {
-            "train": {
-                "0": names["healthy"],
-                "unlabeled": {"0": names["unlabeled_0"], "1": names["unlabeled_1"]},
-            },
-            "test": {"0": names["test_0"], "1": names["test_1"]},
-        }
-        write_json(folder / "data.json", splits)
+        write_data_json(folder, {_LISTED_AS[group]: listed for group, listed in names.items()})
         write_json(folder / "phantom.json", parameters)
         if kind is _PICTURES:
             _write_volumes(folder / "volumes", parameters["seed"])
@@ -191,9 +193,9 @@ def _write_group(folder: Path, kind: _Kind, parameters: dict[str, Any], group: s
         name = f"{group}_{index:04d}{kind.ending}"
         rng = _case_rng(kind, parameters["seed"], group, index)
         image, mask = kind.draw(rng, size=tuple(parameters["size"]), lesion=group.endswith("_1"))
-        kind.write(folder / "images" / name, image)
+        kind.write(folder / IMAGES / name, image)
         if group == "test_1":
-            kind.write(folder / "masks" / name, mask.astype(np.uint8) * kind.marked)
+            kind.write(folder / MASKS / name, mask.astype(np.uint8) * kind.marked)
         names.append(name)
     return names
 

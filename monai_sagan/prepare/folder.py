@@ -14,8 +14,9 @@ from monai.utils import ensure_tuple
 
 from monai_sagan.calibration import fewest_healthy
 from monai_sagan.data import CaseReader, find_images, is_picture, list_cases, may_be_dicom, stem
+from monai_sagan.data.layout import IMAGES, MASKS, write_data_json
 from monai_sagan.errors import UserError, explain
-from monai_sagan.prepare.layout import new_data_set, write_data_json
+from monai_sagan.prepare.new_data_set import new_data_set
 from monai_sagan.prepare.report import PrepareReport
 from monai_sagan.results import write_image
 
@@ -23,7 +24,6 @@ __all__ = ["prepare_folder"]
 
 _HEALTHY, _UNLABELED = "healthy", "unlabeled"
 _GROUPS = (_HEALTHY, _UNLABELED, "test/healthy", "test/anomalous")
-_MASKS = "masks"
 # Healthy images that p-values down to 0.05 take, the share that training sets aside for them unless told otherwise, and
 # the pictures that should be left: a batch. A volume has many slices.
 _TO_CALIBRATE = fewest_healthy(0.05)
@@ -57,7 +57,7 @@ def prepare_folder(source: Path, target: Path) -> PrepareReport:
             f"{groups[_HEALTHY]}: there is no such folder; put healthy images in 'healthy' and unlabelled ones in "
             "'unlabeled'."
         )
-    for folder in (*groups.values(), source / _MASKS):
+    for folder in (*groups.values(), source / MASKS):
         if target.resolve().is_relative_to(folder.resolve()):
             raise UserError(f"{target}: this lies among the images of {folder}; choose a folder beside them.")
     report = PrepareReport()
@@ -104,7 +104,7 @@ def _copy_group(group: str, folder: Path, target: Path, report: PrepareReport) -
             report.notes.append(case["warning"])
             continue
         try:
-            name = _copy_image(case, folder, target / "images" / group)
+            name = _copy_image(case, folder, target / IMAGES / group)
         except UserError as error:
             report.left_out.append(str(error))
             continue
@@ -134,7 +134,7 @@ def _copy_image(case: Mapping[str, Any], folder: Path, target: Path) -> Path:
 def _copy_masks(source: Path, names: list[str], target: Path, report: PrepareReport) -> None:
     """Copies outlined lesions of anomalous test images, where these lie; a mask's name is its image's, whatever the
     formats of the two."""
-    masks, group = source / _MASKS, Path("test") / "anomalous"
+    masks, group = source / MASKS, Path("test") / "anomalous"
     if not masks.is_dir():
         return
     images = {_without_ending(Path(name).relative_to(group)) for name in names}
@@ -149,9 +149,9 @@ def _copy_masks(source: Path, names: list[str], target: Path, report: PrepareRep
         except UserError as error:
             report.left_out.append(str(error))
             continue
-        _copy(path, target / _MASKS / group / name)
+        _copy(path, target / MASKS / group / name)
         count += 1
-    report.counts[_MASKS] = count
+    report.counts[MASKS] = count
 
 
 def _without_ending(path: Path) -> Path:

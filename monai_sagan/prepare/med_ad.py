@@ -7,16 +7,15 @@ from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 
 from monai_sagan.data import is_image
+from monai_sagan.data.layout import DATA_JSON, IMAGES, Split, listed_twice, parse_split, write_data_json
 from monai_sagan.errors import UserError, such_as
 from monai_sagan.prepare.archive import Archive, open_archive
 from monai_sagan.prepare.images import note_repeated, write_images
-from monai_sagan.prepare.layout import Split, listed_twice, new_data_set, parse_split, write_data_json
+from monai_sagan.prepare.new_data_set import new_data_set
 from monai_sagan.prepare.report import PrepareReport, reporting
 from monai_sagan.progress import ProgressKind
 
 __all__ = ["prepare_med_ad"]
-
-_DATA_JSON = "data.json"
 
 
 def prepare_med_ad(source: Path, target: Path, *, progress: ProgressKind = "none") -> PrepareReport:
@@ -61,20 +60,20 @@ def prepare_med_ad(source: Path, target: Path, *, progress: ProgressKind = "none
 
 def _find_splits(archive: Archive, source: Path) -> dict[PurePosixPath, Split]:
     """The data sets' folders, and which images belong to which group."""
-    folders = [PurePosixPath(name).parent for name in sorted(archive.names) if PurePosixPath(name).name == _DATA_JSON]
+    folders = [PurePosixPath(name).parent for name in sorted(archive.names) if PurePosixPath(name).name == DATA_JSON]
     if not folders:
         raise UserError(
             f"{source}: holds no data.json; it should hold folders such as RSNA, VinCXR, BrainTumor and LAG, each with "
             "data.json and images/."
         )
     return {
-        folder: parse_split(archive.read(str(folder / _DATA_JSON)), str(source / folder / _DATA_JSON))
+        folder: parse_split(archive.read(str(folder / DATA_JSON)), str(source / folder / DATA_JSON))
         for folder in folders
     }
 
 
 def _image(folder: PurePosixPath, name: str) -> PurePosixPath:
-    return folder / "images" / name
+    return folder / IMAGES / name
 
 
 def _names(split: Split) -> list[str]:
@@ -89,9 +88,9 @@ def _notes(folder: PurePosixPath, split: Split, listed: Collection[str], archive
     """Sentences about images that are listed twice, or not at all."""
     notes = []
     if twice := listed_twice(split):
-        notes.append(f"{folder / _DATA_JSON}: lists images more than once: {such_as(twice)}.")
-    ours = folder / "images"
+        notes.append(f"{folder / DATA_JSON}: lists images more than once: {such_as(twice)}.")
+    ours = folder / IMAGES
     images = {name for name in archive.names if is_image(Path(name)) and PurePosixPath(name).is_relative_to(ours)}
     if extra := sorted(images - set(listed)):
-        notes.append(f"Not used, because {folder / _DATA_JSON} does not list them: {such_as(extra)}.")
+        notes.append(f"Not used, because {folder / DATA_JSON} does not list them: {such_as(extra)}.")
     return notes

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from monai_sagan.data.layout import IMAGES, LABELS, Split, write_data_json
 from monai_sagan.errors import UserError, such_as
 from monai_sagan.prepare.download import Download
 from monai_sagan.prepare.images import copy_image, note_repeated, write_images, write_png
-from monai_sagan.prepare.layout import LABELS, Split, new_data_set, write_data_json
+from monai_sagan.prepare.new_data_set import new_data_set
 from monai_sagan.prepare.report import PrepareReport, reporting
 from monai_sagan.prepare.split import SplitCounts, draw_split, read_split
 from monai_sagan.progress import ProgressKind
@@ -59,7 +60,7 @@ def write_public_data_set(
         _note_shortage(download, counts, report)
     with new_data_set(target) as partial:
         names = [name for group in wanted.values() for name in group if name not in missing]
-        targets = {name: partial / "images" / file_name(name) for name in names}
+        targets = {name: partial / IMAGES / file_name(name) for name in names}
         with reporting(progress, len(targets)) as reporter:
             written = write_images(targets, write, reporter)
             usable = targets.keys() - written.errors.keys()

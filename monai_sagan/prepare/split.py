@@ -9,8 +9,8 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 
 from monai_sagan.data import stem
+from monai_sagan.data.layout import LABELS, Split, listed_twice, parse_split
 from monai_sagan.errors import UserError, such_as
-from monai_sagan.prepare.layout import LABELS, Split, listed_twice, parse_split
 
 __all__ = ["SplitCounts", "draw_split", "read_split"]
 

@@ -1,18 +1,22 @@
-"""The Med-AD layout while a data set is made: the groups that ``data.json`` lists, and writing it."""
+"""The Med-AD layout: names of its folders and its ``data.json``, the groups that this lists, and writing it."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from monai_sagan.errors import UserError
-from monai_sagan.files import write_json, write_whole_folder
+from monai_sagan.files import write_json
 
-__all__ = ["LABELS", "Split", "listed_twice", "new_data_set", "parse_split", "write_data_json"]
+__all__ = ["DATA_JSON", "IMAGES", "LABELS", "MASKS", "Split", "listed_twice", "parse_split", "write_data_json"]
+
+# In the data set's folder: what each image is for, the images, and outlined lesions under the images' names.
+DATA_JSON = "data.json"
+IMAGES = "images"
+MASKS = "masks"
 
 # Names of images, by group.
 Split = dict[str, list[str]]
@@ -75,7 +79,7 @@ def write_data_json(folder: Path, split: Mapping[str, list[str]]) -> None:
 
     Args:
         folder: the data set's folder.
-        split: names of images in each group, relative to ``images/``.
+        split: names of images in each group, relative to ``images/``; either ``unlabeled`` or both ``unlabeled/...``.
     """
     if "unlabeled" in split:
         unlabeled: Any = split["unlabeled"]
@@ -85,21 +89,4 @@ def write_data_json(folder: Path, split: Mapping[str, list[str]]) -> None:
         "train": {"0": split["healthy"], "unlabeled": unlabeled},
         "test": {"0": split["test/healthy"], "1": split["test/anomalous"]},
     }
-    write_json(folder / "data.json", layout)
-
-
-@contextmanager
-def new_data_set(target: Path) -> Iterator[Path]:
-    """As :func:`monai_sagan.files.write_whole_folder`.
-
-    Args:
-        target: the data set's folder.
-
-    Raises:
-        UserError: if it exists and is not empty.
-    """
-    try:
-        with write_whole_folder(target.resolve()) as partial:
-            yield partial
-    except FileExistsError as error:
-        raise UserError(f"{target}: {error.strerror}.") from error
+    write_json(folder / DATA_JSON, layout)
