@@ -32,10 +32,11 @@ def prepare_folder(
     source: Annotated[
         Path,
         typer.Argument(
-            help="Folder with healthy, unlabeled, and, if you have them, test/healthy, test/anomalous and masks."
+            metavar="SRC",
+            help="Folder with healthy, unlabeled, and, if you have them, test/healthy, test/anomalous and masks.",
         ),
     ],
-    target: Annotated[Path, typer.Argument(help="Folder of the data set to make.")],
+    target: TargetArgument,
 ) -> None:
     """Make a data set from folders of images and volumes: PNG, JPEG, NIfTI, NRRD, DICOM series."""
     from monai_sagan.prepare import prepare_folder as work
@@ -50,7 +51,7 @@ def prepare_folder(
 
 @prepare_app.command("phantom")
 def prepare_phantom(
-    target: Annotated[Path, typer.Argument(help="Folder of the data set to make.")],
+    target: TargetArgument,
     seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
     volumes: Annotated[bool, typer.Option("--volumes", help="Volumes instead of images.")] = False,
 ) -> None:
