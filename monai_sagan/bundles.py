@@ -121,6 +121,9 @@ def describe_bundle(bundle_root: str | Path) -> dict[str, str | None]:
     Returns:
         ``name``, ``version`` and ``weights_sha256`` (None without weights), and, where it was calibrated,
         ``calibration_sha256``.
+
+    Raises:
+        UserError: if the metadata are damaged or have no version.
     """
     root = Path(bundle_root)
     version = read_config(root, METADATA.stem).get("version")

@@ -119,7 +119,11 @@ def has_position(header: Dataset) -> bool:
 
 
 def plane_of(header: Dataset, path: Path) -> Plane:
-    """The place of a file's slice.
+    """The place of a file's slice in the patient.
+
+    Args:
+        header: of the file.
+        path: the file, for the message.
 
     Raises:
         ImageError: if the header does not tell.
@@ -156,8 +160,12 @@ def read_dicom(path: Path) -> tuple[np.ndarray, np.ndarray]:
 def read_image_header(path: Path, tags: Sequence[str] = ()) -> Dataset:
     """As :func:`read_header`, of a file that should hold an image.
 
+    Args:
+        path: the file.
+        tags: as there.
+
     Raises:
-        ImageError: if it does not.
+        ImageError: if it holds none, or is damaged.
     """
     header = read_header(path, tags)
     if header is None:

@@ -50,7 +50,17 @@ class Plane:
 
     @classmethod
     def from_dicom(cls, position: Any, orientation: Any, spacing: Any, size: tuple[int, int]) -> Plane:
-        """From the values of ImagePositionPatient, ImageOrientationPatient and PixelSpacing (rows first)."""
+        """A plane from DICOM's attributes.
+
+        Args:
+            position: ImagePositionPatient, in millimetres, LPS.
+            orientation: ImageOrientationPatient, along a row and along a column; made perpendicular.
+            spacing: PixelSpacing, between rows first.
+            size: columns and rows.
+
+        Raises:
+            ValueError: if the values are too few, or rows and columns are far from perpendicular.
+        """
         along_row, along_column = np.array(orientation, dtype=np.float64).reshape(2, 3)
         overlap = along_row @ along_column
         if not along_row.any() or not along_column.any() or abs(overlap) > _MAX_OVERLAP:

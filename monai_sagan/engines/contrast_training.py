@@ -147,7 +147,7 @@ class ContrastTraining:
         save_tensors({**content, "fingerprint": fingerprint}, self.path)
 
     def _train(self, pictures: _Pictures, folds: int, reporter: Reporter) -> dict[str, Any]:
-        said = []
+        members = []
         networks: list[nn.Module] = []
         forest = None
         devices = [self.device] if self.device.type == "cuda" else []
@@ -155,18 +155,18 @@ class ContrastTraining:
             torch.manual_seed(self.seed)
             if self.networks:
                 networks, logits = self._train_networks(pictures, folds, reporter)
-                said.append(logits)
+                members.append(logits)
         if self.trees:
             forest, log_odds = self._grow_forest(pictures, folds)
-            said.append(log_odds)
-        together = torch.stack(said, dim=1)
+            members.append(log_odds)
+        both = torch.stack(members, dim=1)
         ensemble = ContrastEnsemble(networks, forest)
-        ensemble.mean, ensemble.deviation = together.mean(dim=0), together.std(dim=0).clamp(min=1e-6)
+        ensemble.mean, ensemble.deviation = both.mean(dim=0), both.std(dim=0).clamp(min=1e-6)
         return {
             "networks": len(networks),
             "trees": self.trees,
             "state": {name: tensor.cpu() for name, tensor in ensemble.state_dict().items()},
-            "out_of_fold": pictures.by_list(ensemble.combine(together)),
+            "out_of_fold": pictures.by_list(ensemble.combine(both)),
         }
 
     def _train_networks(

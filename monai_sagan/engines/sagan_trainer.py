@@ -59,8 +59,8 @@ class SAGANTrainer(Trainer):
         compile: whether torch compiles the generator, which takes a minute or two at the start.
 
     Raises:
-        UserError: if there are fewer images than one batch holds, a batch has one only, there is no
-            epoch, or settings do not go together.
+        SettingError: if a number is less than it must be, or a batch has one image only.
+        UserError: if there are fewer images than one batch holds, or settings do not go together.
     """
 
     def __init__(
@@ -83,7 +83,9 @@ class SAGANTrainer(Trainer):
         compile: bool = False,  # noqa: A002
     ) -> None:
         if critic_steps_per_generator_step < 1:
-            raise UserError("critic_steps_per_generator_step must be at least 1.")
+            raise SettingError(
+                f"critic_steps_per_generator_step must be at least 1, not {critic_steps_per_generator_step}."
+            )
         if max_epochs < 1:  # now, and not after everything that comes before the first epoch
             raise SettingError("critic_steps must be at least 1.")
         if cuda_graphs and isinstance(generator, nn.parallel.DistributedDataParallel):

@@ -67,6 +67,7 @@ class ResidualBlock(nn.Module):
         self.conv2 = conv_norm_act(spatial_dims, channels, channels, kernel_size=3, activation=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, channels, *spatial) to the same shape."""
         return x + self.conv2(self.conv1(x))
 
 
@@ -85,6 +86,7 @@ class FusingBlock(nn.Module):
         self.conv2 = conv_norm_act(spatial_dims, out_channels, out_channels, kernel_size=3, activation=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, in_channels, *spatial) to (B, out_channels, *spatial)."""
         x = self.conv1(x)
         return x + self.conv2(x)
 
@@ -111,5 +113,6 @@ class AttentionGate(nn.Module):
         self.weight = project(channels // 2, 1)
 
     def forward(self, gate: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
+        """Weighs ``skip`` by ``gate``, both (B, channels, *spatial), with one weight in (0, 1) a pixel."""
         weight = torch.sigmoid(self.weight(torch.relu(self.gate(gate) + self.skip(skip))))
         return skip * weight

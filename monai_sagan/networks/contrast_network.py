@@ -54,16 +54,16 @@ class ContrastNetwork(nn.Module):
         Returns:
             (B, 1), logits of "is from the unlabelled set".
         """
-        return self.places(images).flatten(2).mean(dim=2)
+        return self.local_logits(images).flatten(2).mean(dim=2)
 
-    def places(self, images: torch.Tensor) -> torch.Tensor:
-        """What each place says, of which :meth:`forward` gives the mean.
+    def local_logits(self, images: torch.Tensor) -> torch.Tensor:
+        """The logit of each place, of which :meth:`forward` gives the mean.
 
         Args:
             images: as for :meth:`forward`.
 
         Returns:
-            (B, 1, *spatial / 4), logits.
+            (B, 1, *spatial / 4).
         """
         spread, mean = torch.std_mean(images, dim=self.axes, keepdim=True)
         return self.evidence(self.dropout(self.features((images - mean) / (spread + _LEAST_SPREAD))))

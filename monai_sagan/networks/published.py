@@ -65,12 +65,28 @@ def _critic_prefixes(num_layers: int) -> dict[str, str]:
 
 
 def load_published_generator(generator: nn.Module, state: Mapping[str, torch.Tensor]) -> None:
-    """Loads the authors' generator weights into a :class:`~monai_sagan.networks.SAGANGenerator`."""
+    """Loads the authors' generator weights.
+
+    Args:
+        generator: a :class:`~monai_sagan.networks.SAGANGenerator` of the same size; it is changed.
+        state: the published names and tensors; running statistics may be in it and are not used.
+
+    Raises:
+        ValueError: if names or shapes differ; the message says which.
+    """
     _load(generator, state, _generator_prefixes(len(generator.bottleneck)))  # type: ignore[arg-type]
 
 
 def load_published_critic(critic: nn.Module, state: Mapping[str, torch.Tensor]) -> None:
-    """Loads the authors' critic weights into a :class:`~monai_sagan.networks.SAGANCritic`."""
+    """Loads the authors' critic weights.
+
+    Args:
+        critic: a :class:`~monai_sagan.networks.SAGANCritic` of the same size; it is changed.
+        state: the published names and tensors.
+
+    Raises:
+        ValueError: if names or shapes differ; the message says which.
+    """
     _load(critic, state, _critic_prefixes(len(critic.layers)))  # type: ignore[arg-type]
 
 

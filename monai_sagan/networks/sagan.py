@@ -57,9 +57,28 @@ class _PatchCoding(nn.Module):
         self.mix = conv_norm_act(spatial_dims, channels + codes.shape[1], channels, kernel_size=1, affine=False)
 
     def forward(self, features: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        """Mixes features (N, C, *patch) of patches with the codes of their places (N,); the shape stays."""
         codes: torch.Tensor = self.patch_code.to(features.dtype)[places]  # type: ignore[index]
         sides = [features.shape[2 + axis] for axis in range(codes.dim() - 2)]
         return self.mix(torch.cat([features, codes.expand([-1, -1] + sides)], dim=1))
+
+
+def _check_generator(
+    spatial_dims: int, base_channels: int, num_res_blocks: int, patch_grid: Sequence[int] | int, pass_through: float
+) -> tuple[int, ...]:
+    """Raises a SettingError if an argument is out of its range; gives the patches along each axis."""
+    if spatial_dims not in (2, 3):
+        raise SettingError(f"spatial_dims must be 2 or 3, not {spatial_dims}.")
+    if base_channels < 2 or base_channels % 2:
+        raise SettingError(f"base_channels must be an even number of at least 2, not {base_channels}.")
+    if num_res_blocks < 0:
+        raise SettingError(f"num_res_blocks must be at least 0, not {num_res_blocks}.")
+    if not 0.0 <= pass_through < 1.0:
+        raise SettingError(f"pass_through must lie in [0, 1), not {pass_through}.")
+    grid = ensure_tuple_rep(patch_grid, spatial_dims) if isinstance(patch_grid, int) else tuple(patch_grid)
+    if len(grid) != spatial_dims or min(grid) < 1:
+        raise SettingError(f"patch_grid must be {spatial_dims} numbers of at least 1, not {patch_grid}.")
+    return grid
 
 
 class SAGANGenerator(nn.Module):
@@ -93,17 +112,7 @@ class SAGANGenerator(nn.Module):
         pass_through: float = 0.05,
     ) -> None:
         super().__init__()
-        if spatial_dims not in (2, 3):
-            raise SettingError(f"spatial_dims must be 2 or 3, not {spatial_dims}.")
-        if base_channels < 2 or base_channels % 2:
-            raise SettingError(f"base_channels must be an even number of at least 2, not {base_channels}.")
-        if num_res_blocks < 0:
-            raise SettingError(f"num_res_blocks must be at least 0, not {num_res_blocks}.")
-        if not 0.0 <= pass_through < 1.0:
-            raise SettingError(f"pass_through must lie in [0, 1), not {pass_through}.")
-        grid = ensure_tuple_rep(patch_grid, spatial_dims) if isinstance(patch_grid, int) else tuple(patch_grid)
-        if len(grid) != spatial_dims or min(grid) < 1:
-            raise SettingError(f"patch_grid must be {spatial_dims} numbers of at least 1, not {patch_grid}.")
+        grid = _check_generator(spatial_dims, base_channels, num_res_blocks, patch_grid, pass_through)
         self.patch_grid = [int(n) for n in grid]
         self.num_patches = math.prod(self.patch_grid)
         self.pass_through = float(pass_through)

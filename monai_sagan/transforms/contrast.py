@@ -107,7 +107,7 @@ class ContrastScored(PictureScoring[_ScoreAndMap]):
         if self.ensemble is None:
             return None
         samples = torch.cat([self.samples(picture.to(self.device)) for picture in pictures])
-        found = [self._judge(self.ensemble, some) for some in samples.split(self.batch_size)]
+        found = [self._scores_and_maps(self.ensemble, some) for some in samples.split(self.batch_size)]
         return [each for scores, maps in found for each in zip(scores.tolist(), maps.split(1))]
 
     def _score_slices(self, ensemble: ContrastEnsemble, image: torch.Tensor) -> tuple[list[float], torch.Tensor]:
@@ -121,12 +121,12 @@ class ContrastScored(PictureScoring[_ScoreAndMap]):
             shown = has_foreground(slices, self.background).nonzero()[:, 0]
             if len(shown):
                 samples = resize(slices[shown].to(self.device), size)
-                scores[start + shown], maps[start + shown] = self._judge(ensemble, samples)
+                scores[start + shown], maps[start + shown] = self._scores_and_maps(ensemble, samples)
         return scores.tolist(), maps
 
-    def _judge(self, ensemble: ContrastEnsemble, samples: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _scores_and_maps(self, ensemble: ContrastEnsemble, samples: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         with torch.inference_mode():
-            scores, maps = ensemble.judge(samples)
+            scores, maps = ensemble.scores_and_maps(samples)
             return scores.cpu(), maps.cpu()
 
 

@@ -21,11 +21,11 @@ _LEAST_PROBABILITY = 0.01
 
 
 class ContrastEnsemble(nn.Module):
-    """Scores pictures by what networks and a forest of trees say of them.
+    """Scores pictures by networks and a forest of trees.
 
     The networks look at the picture itself, the forest at its classical features
-    (:func:`~monai_sagan.transforms.image_features`). Each of the two is standardised, by what it said of training
-    images that it had not seen, before their mean is taken.
+    (:func:`~monai_sagan.transforms.image_features`). The logits of each of the two are standardised, by
+    those of training images that it had not seen, before their mean is taken.
 
     Args:
         networks: each maps (B, 1, rows, columns) in [-1, 1] to logits (B, 1) of "is from the unlabelled set"; may be
@@ -36,7 +36,7 @@ class ContrastEnsemble(nn.Module):
         ValueError: if there is neither.
 
     Attributes:
-        mean: of what the networks say and of what the forest says, (number of the two,).
+        mean: of the networks' logits and of the forest's log odds, (number of the two,).
         deviation: the standard deviation of the same.
     """
 
@@ -62,15 +62,15 @@ class ContrastEnsemble(nn.Module):
         Returns:
             (B,) in (0, 1); the larger, the less the picture looks like the healthy ones.
         """
-        return self.judge(pictures)[0]
+        return self.scores_and_maps(pictures)[0]
 
     @property
     def num_maps(self) -> int:
-        """1 if the networks tell of each place, 0 if they tell of a picture as a whole alone, or there are none."""
-        return int(bool(self.networks) and all(hasattr(network, "places") for network in self.networks))
+        """Channels of the maps: 1 if every network has ``local_logits``, else 0."""
+        return int(bool(self.networks) and all(hasattr(network, "local_logits") for network in self.networks))
 
-    def judge(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Scores pictures, and tells what the networks say of each place.
+    def scores_and_maps(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Scores pictures, and maps the networks' logits.
 
         Args:
             pictures: (B, 1, rows, columns) in [-1, 1].
@@ -79,44 +79,54 @@ class ContrastEnsemble(nn.Module):
             The scores (B,), as :meth:`forward` gives them, and maps (B, num_maps, rows, columns): the mean of the
             networks' logits at each place.
         """
-        said, maps = [], pictures[:, :0]
+        logits, maps = [], pictures[:, :0]
         if self.networks:
-            places = torch.stack([network_places(network, pictures) for network in self.networks]).mean(dim=0)
-            said.append(_whole(places))
+            local = torch.stack([_local_logits(network, pictures) for network in self.networks]).mean(dim=0)
+            logits.append(local.flatten(1).mean(dim=1))
             if self.num_maps:
-                maps = resize(places, pictures.shape[2:])
+                maps = resize(local, pictures.shape[2:])
         if self.forest is not None:
-            said.append(forest_log_odds(self.forest, forest_features(pictures)))
-        return self.combine(torch.stack(said, dim=1)), maps
+            logits.append(forest_log_odds(self.forest, forest_features(pictures)))
+        return self.combine(torch.stack(logits, dim=1)), maps
 
-    def combine(self, said: torch.Tensor) -> torch.Tensor:
-        """The scores (B,) of pictures of which networks and forest said (B, number of the two)."""
-        return torch.sigmoid(((said - self.mean) / self.deviation).mean(dim=1))
+    def combine(self, logits: torch.Tensor) -> torch.Tensor:
+        """Scores pictures by what networks and forest gave.
+
+        Args:
+            logits: (B, number of the two).
+
+        Returns:
+            (B,) in (0, 1).
+        """
+        return torch.sigmoid(((logits - self.mean) / self.deviation).mean(dim=1))
 
 
 def network_logits(network: nn.Module, pictures: torch.Tensor) -> torch.Tensor:
-    """What a network says of pictures (B, 1, rows, columns), as the mean over each and its mirror image, (B,)."""
-    return _whole(network_places(network, pictures))
+    """A network's logits, each the mean over a picture and its mirror image.
+
+    Args:
+        network: as :class:`ContrastEnsemble` takes them.
+        pictures: (B, 1, rows, columns) in [-1, 1].
+
+    Returns:
+        (B,).
+    """
+    return _local_logits(network, pictures).flatten(1).mean(dim=1)
 
 
-def network_places(network: nn.Module, pictures: torch.Tensor) -> torch.Tensor:
-    """The same of each place, (B, 1, *places); a network without ``places`` has a single one, the whole picture."""
-    tell = getattr(network, "places", lambda images: network(images)[..., None, None])
-    return (tell(pictures) + tell(pictures.flip(3)).flip(3)) / 2
-
-
-def _whole(places: torch.Tensor) -> torch.Tensor:
-    """What is said of pictures, (B,), where it is known of their places (B, 1, *places)."""
-    return places.flatten(1).mean(dim=1)
+def _local_logits(network: nn.Module, pictures: torch.Tensor) -> torch.Tensor:
+    """As :func:`network_logits`, of each place, (B, 1, *places); one place for a network without ``local_logits``."""
+    local = getattr(network, "local_logits", lambda images: network(images)[..., None, None])
+    return (local(pictures) + local(pictures.flip(3)).flip(3)) / 2
 
 
 def forest_features(pictures: torch.Tensor) -> torch.Tensor:
-    """The features (B, F) by which a forest judges pictures (B, 1, rows, columns)."""
+    """The features (B, F) that a forest takes of pictures (B, 1, rows, columns)."""
     return torch.cat(list(image_features(pictures).values()), dim=1)
 
 
 def forest_log_odds(forest: Forest, features: torch.Tensor) -> torch.Tensor:
-    """What a forest says of pictures with features (B, F), in the units of logits, (B,)."""
+    """The log odds (B,) that a forest gives features (B, F)."""
     return torch.logit(forest(features), eps=_LEAST_PROBABILITY)
 
 

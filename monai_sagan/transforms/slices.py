@@ -86,7 +86,12 @@ class SliceLayout:
         return volume.permute(1 + self.slices, 0, 1 + self.rows, 1 + self.columns)
 
     def take(self, volume: torch.Tensor, start: int, stop: int) -> torch.Tensor:
-        """Slices of a volume (C, *three spatial axes) from number ``start`` up to ``stop``, as they are seen.
+        """Takes slices of a volume, as they are seen.
+
+        Args:
+            volume: (C, *three spatial axes).
+            start: number of the first one.
+            stop: number after the last one.
 
         Returns:
             A copy, (stop - start, C, rows, columns).

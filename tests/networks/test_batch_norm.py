@@ -34,12 +34,12 @@ def test_a_network_says_the_same_without_its_norms(dims: int) -> None:
     network = trained(ContrastNetwork(spatial_dims=dims, base_channels=4))
     images = torch.rand(2, 1, *[16] * dims) * 2 - 1
     with torch.inference_mode():
-        expected = network.places(images)
+        expected = network.local_logits(images)
         assert count_norms(network) == 6
         folded = fold_batch_norm(network)
         assert count_norms(folded) == 0
         # Rounding alone, seen: 2e-7.
-        torch.testing.assert_close(folded.places(images), expected, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(folded.local_logits(images), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -24,12 +24,12 @@ def test_one_logit_an_image(dims: int) -> None:
     network = ContrastNetwork(spatial_dims=dims, in_channels=2, base_channels=2).eval()
     images = some_images(dims=dims, channels=2)
     assert network(images).shape == (3, 1)
-    assert network.places(images).shape == (3, 1, *[8] * dims)
+    assert network.local_logits(images).shape == (3, 1, *[8] * dims)
 
 
 def test_an_image_is_what_its_places_are_on_average(network: ContrastNetwork) -> None:
     images = some_images()
-    torch.testing.assert_close(network(images)[:, 0], network.places(images).mean(dim=(1, 2, 3)))
+    torch.testing.assert_close(network(images)[:, 0], network.local_logits(images).mean(dim=(1, 2, 3)))
 
 
 def test_images_are_judged_one_by_one(network: ContrastNetwork) -> None:

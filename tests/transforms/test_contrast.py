@@ -93,8 +93,11 @@ def test_no_tree_is_certain() -> None:
 class TestPlaces:
     def test_maps_are_means_of_what_networks_say_of_each_place(self, ensemble: ContrastEnsemble) -> None:
         pictures = some_pictures()
-        scores, maps = ensemble.judge(pictures)
-        both = [network.places(pictures) + network.places(pictures.flip(3)).flip(3) for network in ensemble.networks]
+        scores, maps = ensemble.scores_and_maps(pictures)
+        both = [
+            network.local_logits(pictures) + network.local_logits(pictures.flip(3)).flip(3)
+            for network in ensemble.networks
+        ]
         torch.testing.assert_close(maps, resize(sum(both) / 4, SIZE))
         torch.testing.assert_close(scores, ensemble(pictures))
 
@@ -107,7 +110,7 @@ class TestPlaces:
         torch.nn.init.constant_(network.evidence.conv.weight, 1.0)
         picture = torch.full((1, 1, *SIZE), -1.0)
         picture[..., 4:8, 20:24] = 1.0
-        _, maps = ContrastEnsemble([network], None).judge(picture)
+        _, maps = ContrastEnsemble([network], None).scores_and_maps(picture)
         row, column = np.unravel_index(int(maps.argmax()), SIZE)
         assert abs(row - 5.5) <= 4  # a place is four pixels wide
         assert abs(column - 21.5) <= 4
@@ -119,10 +122,10 @@ class TestPlaces:
 
         pictures = some_pictures()
         ensemble = ContrastEnsemble([Whole()], None)
-        scores, maps = ensemble.judge(pictures)
+        scores, maps = ensemble.scores_and_maps(pictures)
         torch.testing.assert_close(scores, torch.sigmoid((pictures[:, 0, 0, 0] + pictures[:, 0, 0, -1]) / 2))
         assert maps.shape == (4, 0, *SIZE)
-        assert ContrastEnsemble([], a_forest()).judge(pictures)[1].shape == (4, 0, *SIZE)
+        assert ContrastEnsemble([], a_forest()).scores_and_maps(pictures)[1].shape == (4, 0, *SIZE)
 
 
 class TestPictures:
@@ -132,7 +135,7 @@ class TestPictures:
         assert result["anomaly_score"] == pytest.approx(float(ensemble(picture)[0]), abs=1e-5)
         assert result["score_kind"] == "contrast"
         assert result["slice_scores"] == []
-        torch.testing.assert_close(result["contrast_map"], ensemble.judge(picture)[1])
+        torch.testing.assert_close(result["contrast_map"], ensemble.scores_and_maps(picture)[1])
 
     def test_a_picture_of_another_size_is_resized(self, bundle: Path, ensemble: ContrastEnsemble) -> None:
         picture = resize(some_pictures(1), (50, 40))
@@ -192,7 +195,7 @@ class TestVolumes:
         assert result["slice_scores"] == pytest.approx(expected, abs=1e-5)
         assert result["anomaly_score"] == pytest.approx(volume_score(expected), abs=1e-5)
         assert result["contrast_map"].shape == (9, 1, *SIZE)
-        torch.testing.assert_close(result["contrast_map"][1:8], ensemble.judge(some_pictures(7))[1])
+        torch.testing.assert_close(result["contrast_map"][1:8], ensemble.scores_and_maps(some_pictures(7))[1])
         assert not result["contrast_map"][[0, 8]].any()
 
     def test_how_voxels_lie_in_the_file_does_not_matter(self, bundle: Path, volume: torch.Tensor) -> None:
