@@ -247,13 +247,13 @@ def test_pictures_are_scored_by_contrast_together(
     a_picture: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
-    judge = ContrastEnsemble.judge
+    scores_and_maps = ContrastEnsemble.scores_and_maps
 
     def count(self: ContrastEnsemble, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         seen.append(len(pictures))
-        return judge(self, pictures)
+        return scores_and_maps(self, pictures)
 
-    monkeypatch.setattr(ContrastEnsemble, "judge", count)
+    monkeypatch.setattr(ContrastEnsemble, "scores_and_maps", count)
     paths = [a_picture(f"{side}.png", size=(side, 40)) for side in (40, 50, 60)]
     workflows.predict("sagan_anomaly_detection", paths, tmp_path / "maps", device="cpu", progress="none")
     assert seen == [3]
