@@ -52,8 +52,7 @@ def image_auc(labels: ArrayLike, scores: ArrayLike, *, confidence: float = 0.95)
     (Radiology 143, 1982) at the true area, with the mean number of images for that of either class. Repeated trainings
     are this project's.
     """
-    repeated = np.asarray(scores, dtype=np.float64)
-    trainings = [_checked_scores(labels, each) for each in (repeated if repeated.ndim > 1 else [repeated])]
+    trainings = [_checked_scores(labels, each) for each in np.atleast_2d(np.asarray(scores, dtype=np.float64))]
     truth = trainings[0][0]
     areas = [float(roc_auc_score(truth, values)) for _, values in trainings]
     area, pairs = float(np.mean(areas)), int(truth.sum()) * int((1 - truth).sum())
