@@ -56,8 +56,12 @@ def kill_tree(process: subprocess.Popen[bytes]) -> None:
     if sys.platform == "win32":
         if process.poll() is None:
             command = ["taskkill", "/F", "/T", "/PID", str(process.pid)]
-            with suppress(subprocess.TimeoutExpired):
-                subprocess.run(command, capture_output=True, check=False, timeout=_PATIENCE_S)  # noqa: S603 - own child
+            hidden = subprocess.CREATE_NO_WINDOW  # Slicer has no console, and each program would open one
+            with suppress(OSError, subprocess.TimeoutExpired):
+                subprocess.run(  # noqa: S603 - own child
+                    command, capture_output=True, check=False, timeout=_PATIENCE_S, creationflags=hidden
+                )
+            process.kill()  # where that tool is not found or too slow; nothing happens to one that has ended
         return
     # macOS does not permit it where all of the group have ended but were not waited for.
     with suppress(ProcessLookupError, PermissionError):
