@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from AnomalyMapLib.work_folder import WorkFolder
@@ -104,3 +106,56 @@ def test_where_nothing_can_be_locked_it_works_all_the_same(temporary: Path, monk
     for work in (first, second):
         work.remove()
     assert list(temporary.iterdir()) == []
+
+
+class TestOnWindows:
+    """As far as it can be tried elsewhere: there, a file that is open cannot be removed."""
+
+    @pytest.fixture(autouse=True)
+    def windows(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sys, "platform", "win32")
+
+    @pytest.fixture
+    def kept(self, monkeypatch: pytest.MonkeyPatch) -> set[Path]:
+        """Files that something has open."""
+        kept: set[Path] = set()
+        real = os.unlink
+
+        def unlink(path: str | Path, **arguments: Any) -> None:
+            if Path(path) in kept:
+                raise PermissionError(13, "The process cannot access the file", str(path))
+            real(path, **arguments)
+
+        monkeypatch.setattr(os, "unlink", unlink)
+        monkeypatch.setattr(shutil, "_use_fd_functions", False)
+        return kept
+
+    def test_of_a_program_that_works_it_stays(self, temporary: Path, kept: set[Path]) -> None:
+        work = WorkFolder()
+        kept.add(work.path / "lock")
+        WorkFolder().remove()
+        assert (work.path / "lock").is_file()
+
+    def test_what_a_lost_child_has_open_goes_with_a_later_run(self, temporary: Path, kept: set[Path]) -> None:
+        left = temporary / "anomaly-map-left"
+        left.mkdir()
+        (left / "lock").touch()
+        (left / "input.nrrd").write_bytes(b"voxels of a patient")
+        kept.add(left / "input.nrrd")
+        WorkFolder().remove()
+        assert (left / "input.nrrd").is_file()
+        kept.clear()
+        WorkFolder().remove()
+        assert not left.exists()
+
+    def test_what_its_own_child_still_has_open_goes_with_a_later_run(
+        self, temporary: Path, kept: set[Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("time.sleep", lambda seconds: None)
+        work = WorkFolder()
+        (work.path / "input.nrrd").write_bytes(b"voxels of a patient")
+        kept.add(work.path / "input.nrrd")
+        work.remove()
+        kept.clear()
+        WorkFolder().remove()
+        assert list(temporary.iterdir()) == []

@@ -49,6 +49,7 @@ def _remove_left() -> None:
             lock = _take_lock(folder)
             try:
                 shutil.rmtree(folder, ignore_errors=True)
+                _mark_left(folder)
             finally:
                 if lock is not None:
                     os.close(lock)
@@ -112,3 +113,11 @@ def _remove_own(folder: Path, lock: int | None) -> None:
         if not folder.exists():
             return
         time.sleep(0.05)
+    _mark_left(folder)
+
+
+def _mark_left(folder: Path) -> None:
+    """Lets the next run try again to remove a folder: on Windows, of what is open in it all but that may be gone."""
+    if sys.platform == "win32" and folder.exists():
+        with suppress(OSError):
+            (folder / _LOCK).touch()
