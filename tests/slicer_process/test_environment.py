@@ -61,6 +61,12 @@ class TestNamedPython:
         kept = {"LD_LIBRARY_PATH": "/usr/local/cuda/lib64", "PATH": "/usr/bin"}
         assert named_python(a_python, startup).variables == kept
 
+    def test_names_in_small_letters(self, a_python: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As Windows has them; a second PATH, and an empty one, would take the first one's place."""
+        monkeypatch.setattr(sys, "platform", "win32")
+        variables = {"Path": IN_SLICER["PATH"], "PythonHome": "/opt/Slicer/lib/Python", "SLICER_HOME": "/opt/Slicer"}
+        assert named_python(a_python, variables).variables == {"PATH": os.pathsep.join(["/usr/bin", "/bin"])}
+
     def test_a_foreign_python_starts_in_slicers_environment(self, tmp_path: Path) -> None:
         variables = {**os.environ, "PYTHONHOME": str(tmp_path), "SLICER_HOME": str(tmp_path)}
         command = [sys.executable, "-c", "print(1)"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +110,8 @@ def missing_requirements(path: Path) -> list[str]:
 
 
 def _without_slicer(variables: Mapping[str, str]) -> dict[str, str]:
+    if sys.platform == "win32":  # there names are the same in capitals or not, and PATH is most often "Path"
+        variables = {name.upper(): value for name, value in variables.items()}
     home = variables.get(_SLICER_HOME)
     kept = {name: value for name, value in variables.items() if name not in (*_PYTHON_VARIABLES, _SLICER_HOME)}
     if home is None:
