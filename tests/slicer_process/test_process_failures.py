@@ -96,6 +96,11 @@ class TestFailures:
             ),
             pytest.param("raise RuntimeError('could not create a primitive')", MEMORY, id="memory in oneDNN"),
             pytest.param(
+                "raise OSError('[WinError 1455] Die Auslagerungsdatei ist zu klein. Error loading c10.dll')",
+                MEMORY,
+                id="memory for a library on Windows",
+            ),
+            pytest.param(
                 "print('MemoryError', file=sys.stderr); tell('error', message='Too small.')",
                 "Too small.",
                 id="told, not guessed",

@@ -13,7 +13,8 @@ __all__ = ["explain_end", "explain_start"]
 _GPU_MEMORY = re.compile(r"CUDA out of memory|CUDA error: out of memory|cudaErrorMemoryAllocation|CUBLAS_STATUS_ALLOC")
 _MEMORY = re.compile(
     r"\bMemoryError\b|bad_alloc|DefaultCPUAllocator|[Cc]annot allocate memory|[Cc]an't allocate memory|"
-    r"not enough memory|Unable to allocate|could not create a primitive$",  # the last one is what oneDNN says
+    # The second to last is Windows's number for libraries that do not fit, in every language; the last is oneDNN's.
+    r"not enough memory|Unable to allocate|WinError 1455\b|could not create a primitive$",
     re.MULTILINE,
 )
 _DISK_FULL = re.compile(r"No space left on device|\[Errno 28\]|not enough space on the disk|Disk quota exceeded")
