@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import locale
 import math
 import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from monai.data import ITKReader
@@ -16,9 +18,23 @@ from monai.utils import MetaKeys
 
 from monai_sagan.errors import ImageError
 
-__all__ = ["read_by_gdcm", "read_by_itk"]
+__all__ = ["import_itk", "read_by_gdcm", "read_by_itk"]
 
 _ONE_AT_A_TIME = threading.Lock()
+
+
+def import_itk() -> Any:
+    """ITK, which takes seconds to import.
+
+    It gets names of files as UTF-8, which Windows's C library takes for names in the computer's old encoding unless
+    the locale says otherwise: no file in the folder of a user called Müller would be found.
+    """
+    if sys.platform == "win32":
+        with suppress(locale.Error):  # a Windows of before 2018
+            locale.setlocale(locale.LC_CTYPE, ".UTF8")
+    import itk
+
+    return itk
 
 
 def read_by_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -35,8 +51,7 @@ def read_by_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
         ImageError: if it holds several volumes, or vectors that are no colours.
         Exception: of many kinds, if it is damaged.
     """
-    import itk  # takes seconds
-
+    itk = import_itk()
     with _silence():
         header = itk.ImageIOFactory.CreateImageIO(str(path), itk.CommonEnums.IOFileMode_ReadMode)
         if header is None:
@@ -79,8 +94,7 @@ def read_by_gdcm(path: Path) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         Exception: of many kinds, if it is damaged.
     """
-    import itk
-
+    itk = import_itk()
     with _silence():
         reader = ITKReader()
         array, meta = reader.get_data(reader.read(str(path), imageio=itk.GDCMImageIO.New()))

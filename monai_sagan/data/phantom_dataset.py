@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from monai_sagan.data.itk_image import import_itk
 from monai_sagan.data.layout import IMAGES, MASKS, write_data_json
 from monai_sagan.data.phantom import phantom_image, phantom_volume
 from monai_sagan.errors import SettingError
@@ -219,8 +220,7 @@ def _write_picture(path: Path, array: np.ndarray) -> None:
 
 def _write_volume(path: Path, array: np.ndarray) -> None:
     """Write a volume (z, y, x) with a geometry in which no two things are alike, so that a mix-up shows."""
-    import itk  # takes seconds
-
+    itk = import_itk()
     image = itk.image_view_from_array(array)
     image.SetSpacing(_VOLUME_SPACING_MM)
     image.SetOrigin(_VOLUME_ORIGIN_MM)

@@ -16,6 +16,7 @@ from monai.data import MetaTensor
 from monai.data.utils import affine_to_spacing, orientation_ras_lps, to_affine_nd
 from monai.utils import convert_to_numpy, convert_to_tensor
 
+from monai_sagan.data.itk_image import import_itk
 from monai_sagan.files import not_written
 
 __all__ = ["IMAGE_FORMATS", "write_image"]
@@ -85,8 +86,7 @@ def _compressed(file: BinaryIO, size: int) -> IGzipFile | BufferedWriter:
 
 def _write_by_itk(voxels: np.ndarray, affine: np.ndarray, path: Path) -> None:
     """Writes voxels, x last."""
-    import itk  # takes seconds, and is needed here only
-
+    itk = import_itk()
     lps = orientation_ras_lps(to_affine_nd(voxels.ndim, affine))
     spacing = affine_to_spacing(lps, r=voxels.ndim)
     picture = itk.image_view_from_array(voxels)

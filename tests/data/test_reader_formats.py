@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import locale
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from monai.transforms import EnsureChannelFirst, LoadImage
 
 from monai_sagan.data import CaseReader
 from monai_sagan.errors import ImageError
+from monai_sagan.results import write_image
 
 # Format, by the ending, and whether SimpleITK compresses it.
 FORMATS = [
@@ -213,3 +216,32 @@ def test_nothing_on_the_terminal(
     assert refusal(path)
     captured = capfd.readouterr()
     assert captured.out + captured.err == ""
+
+
+class TestNames:
+    @pytest.fixture
+    def locales(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """What the C library is told on Windows."""
+        told: list[str] = []
+        monkeypatch.setattr(sys, "platform", "win32")
+        monkeypatch.setattr(locale, "setlocale", lambda category, name: told.append(name))
+        return told
+
+    def test_itk_finds_them_whatever_their_letters(self, tmp_path: Path, locales: list[str]) -> None:
+        """It opens files by C functions, which on Windows take a name for UTF-8 only where the locale says so."""
+        path = tmp_path / "Müller" / "脳.nrrd"
+        path.parent.mkdir()
+        write_image(MetaTensor(np.arange(24.0).reshape(1, 2, 3, 4)), path)
+        assert locales == [".UTF8"]
+        assert np.array_equal(CaseReader().get_data(path)[0].ravel(), np.arange(24.0))
+        assert locales == [".UTF8"] * 2
+
+    def test_without_such_a_locale(self, tmp_path: Path, locales: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        """As before Windows 10."""
+
+        def refuse(category: int, name: str) -> None:
+            raise locale.Error("unsupported locale setting")
+
+        monkeypatch.setattr(locale, "setlocale", refuse)
+        write_image(MetaTensor(np.arange(24.0).reshape(1, 2, 3, 4)), tmp_path / "a.nrrd")
+        assert np.array_equal(CaseReader().get_data(tmp_path / "a.nrrd")[0].ravel(), np.arange(24.0))
