@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -230,14 +231,18 @@ def _what_is_there(of_series: Sequence[tuple[_Case, DicomSeries]]) -> str:
 
 def _names(cases: Sequence[_Case]) -> list[str]:
     """Names that are unique."""
-    times = Counter(case.name for case in cases)
-    names = [(case.name if times[case.name] == 1 else case.full_name).as_posix() for case in cases]
-    repeated = [name for name, count in Counter(names).items() if count > 1]
-    if repeated:
-        raise UserError(
-            f"{repeated[0]}: two of the images given have this name; give them to two runs with two outputs."
-        )
+    times = Counter(_as_file(case.name) for case in cases)
+    names = [(case.name if times[_as_file(case.name)] == 1 else case.full_name).as_posix() for case in cases]
+    taken = Counter(map(_as_file, names))
+    repeated = next((name for name in names if taken[_as_file(name)] > 1), None)
+    if repeated is not None:
+        raise UserError(f"{repeated}: two of the images given have this name; give them to two runs with two outputs.")
     return names
+
+
+def _as_file(name: str | Path) -> str:
+    """What two names have in common that mean one file: on Windows and macOS capitals make no difference."""
+    return str(name).casefold() if sys.platform in ("win32", "darwin") else str(name)
 
 
 def _image(case: _Case) -> str | list[str]:

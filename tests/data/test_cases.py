@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,17 @@ class TestFiles:
         assert refusal([folder / "one", folder / "two"]) == (
             "a.png: two of the images given have this name; give them to two runs with two outputs."
         )
+
+    def test_capitals_where_they_make_no_difference(
+        self, files: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """On Windows and macOS one result would take the place of the other."""
+        folder = files("A.png", "a.nii.gz", "b/c.png")
+        assert names(list_cases([folder])) == ["A", "a", "b/c"]
+        monkeypatch.setattr(sys, "platform", "darwin")
+        assert names(list_cases([folder])) == ["A.png", "a.nii.gz", "b/c"]
+        folder = files("one/D.png", "two/d.PNG")
+        assert refusal([folder / "one", folder / "two"]).startswith("D.png: two of the images given have this name;")
 
     def test_nothing_given(self) -> None:
         assert refusal([]) == "no image was given; name at least one, or a folder of them."
