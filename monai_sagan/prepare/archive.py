@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Protocol
 
 from monai_sagan.data import CaseReader
@@ -101,4 +101,5 @@ def _is_plain(name: str) -> bool:
     """Whether a name stays in its folder, is written in one way only, and belongs to no operating system."""
     path = PurePosixPath(name)
     is_inside = not path.is_absolute() and ".." not in path.parts and str(path) == name
-    return is_inside and not any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+    has_drive = any(PureWindowsPath(part).drive for part in path.parts)  # C:/a.png leads anywhere on Windows
+    return is_inside and not has_drive and not any(part.startswith(".") or part == "__MACOSX" for part in path.parts)

@@ -99,7 +99,10 @@ def test_what_is_wrong_is_said(is_zipped: bool, med_ad: Path, zipped: Callable[[
     assert sorted(files_in(tmp_path / "target")) == ["data.json", *(f"images/{name}.png" for name in "adef")]
 
 
-@pytest.mark.parametrize("name", ["../evil.png", "/tmp/evil.png", "x/../../evil.png", "./a.png", "/../evil.png"])  # noqa: S108
+@pytest.mark.parametrize(
+    "name",
+    ["../evil.png", "/tmp/evil.png", "x/../../evil.png", "./a.png", "/../evil.png", "C:/evil.png", "C:evil.png"],  # noqa: S108
+)
 def test_no_name_leads_out_of_the_folder(
     name: str, med_ad: Path, zipped: Callable[[Path], Path], tmp_path: Path
 ) -> None:
