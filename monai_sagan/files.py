@@ -8,6 +8,8 @@ import json
 import os
 import secrets
 import shutil
+import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,6 +29,8 @@ __all__ = [
     "write_whole_folder",
 ]
 
+_PAUSES = (0.05, 0.2, 0.8)  # seconds before another try
+
 
 @contextmanager
 def write_whole(path: Path) -> Iterator[Path]:
@@ -42,7 +46,7 @@ def write_whole(path: Path) -> Iterator[Path]:
     partial = _partial(path)
     try:
         yield partial
-        os.replace(partial, path)
+        _rename(partial, path)
     except OSError as error:
         _name_file(error, partial, path)
         raise
@@ -146,7 +150,7 @@ def write_whole_folder(path: Path) -> Iterator[Path]:
         yield partial
         if path.exists():
             path.rmdir()
-        os.replace(partial, path)
+        _rename(partial, path)
     except OSError as error:
         _name_file(error, partial, path)
         raise
@@ -164,6 +168,18 @@ def _make_folder(path: Path) -> None:
 def _partial(path: Path) -> Path:
     # In containers each process may have the same number.
     return path.with_name(f".partial-{secrets.token_hex(4)}-{path.name}")
+
+
+def _rename(partial: Path, path: Path) -> None:
+    """Gives what was written its name. On Windows nobody else may have it open, and virus scanners look into new files
+    for a moment."""
+    for pause in _PAUSES if sys.platform == "win32" else ():
+        try:
+            os.replace(partial, path)
+            return
+        except PermissionError:
+            time.sleep(pause)
+    os.replace(partial, path)
 
 
 def _name_file(error: OSError, partial: Path, path: Path) -> None:

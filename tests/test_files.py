@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -216,3 +219,45 @@ class TestTensors:
 def test_a_table_of_names_that_are_no_valid_text(tmp_path: Path) -> None:
     write_table(tmp_path / "table.csv", ("name", "score"), [("a\udcff.png", 0.5), ("b.png", None)])
     assert (tmp_path / "table.csv").read_bytes() == b"name,score\r\na\\udcff.png,0.5\r\nb.png,\r\n"
+
+
+class TestOnWindows:
+    """There a file cannot be renamed while a virus scanner looks into it."""
+
+    @pytest.fixture
+    def refuse(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+        """Lets the next renamings fail."""
+        monkeypatch.setattr(sys, "platform", "win32")
+        monkeypatch.setattr("time.sleep", lambda seconds: None)
+        real = os.replace
+
+        def refuse(times: int) -> None:
+            left = [PermissionError(errno.EACCES, "Access is denied")] * times
+
+            def replace(source: Path, target: Path) -> None:
+                if left:
+                    raise left.pop()
+                real(source, target)
+
+            monkeypatch.setattr(os, "replace", replace)
+
+        return refuse
+
+    def test_a_file_waits(self, tmp_path: Path, refuse: Callable[[int], None]) -> None:
+        refuse(2)
+        with write_whole(tmp_path / "a.txt") as partial:
+            partial.write_text("whole")
+        assert names_in(tmp_path) == ["a.txt"]
+
+    def test_a_folder_waits(self, tmp_path: Path, refuse: Callable[[int], None]) -> None:
+        refuse(2)
+        with write_whole_folder(tmp_path / "new") as partial:
+            (partial / "a.txt").touch()
+        assert names_in(tmp_path) == ["new", "new/a.txt"]
+
+    def test_not_for_ever(self, tmp_path: Path, refuse: Callable[[int], None]) -> None:
+        refuse(99)
+        with pytest.raises(PermissionError) as error, write_whole(tmp_path / "a.txt") as partial:
+            partial.touch()
+        assert error.value.filename == str(tmp_path / "a.txt")
+        assert names_in(tmp_path) == []
