@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,8 +21,13 @@ _ADVICE = {
 
 _NAMES_SHOWN = 3  # in a message; the rest is counted
 
-# What torch and oneDNN say where a processor's memory does not suffice, by errors that can mean anything else too.
-_OF_PROCESSORS = ("DefaultCPUAllocator: can't allocate memory", "could not create a primitive")
+# What torch (on Windows in other words than elsewhere) and oneDNN say where a processor's memory does not suffice, by
+# errors that can mean anything else too.
+_OF_PROCESSORS = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "DefaultCPUAllocator: not enough memory",
+    "could not create a primitive",
+)
 
 
 class UserError(Exception):
@@ -63,9 +69,18 @@ def explain(error: BaseException) -> str:
         if isinstance(cause, UserError):
             return str(cause)
         if isinstance(cause, OSError) and cause.filename is not None:
-            return f"{cause.filename}: {_ADVICE.get(cause.errno or 0, cause.strerror)}."
+            return f"{cause.filename}: {_advice(cause)}."
     text = str(causes[-1]).strip() or type(causes[-1]).__name__
     return text.splitlines()[0]
+
+
+def _advice(error: OSError) -> str | None:
+    if sys.platform == "win32" and isinstance(error, PermissionError):  # most often it is a table that Excel shows
+        return (
+            "another program has it open, or there is no permission to use it; close that program, change the "
+            "permissions or choose another folder"
+        )
+    return _ADVICE.get(error.errno or 0, error.strerror)
 
 
 def causes_of(error: BaseException) -> list[BaseException]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import itertools
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from monai_sagan.errors import ImageError, UserError, explain
+from monai_sagan.errors import ImageError, UserError, explain, lack_of_memory
 
 
 def chained(*errors: BaseException) -> BaseException:
@@ -70,3 +71,19 @@ def test_what_to_do_about_it(number: int, said: str) -> None:
 
 def test_one_line_only() -> None:
     assert "\n" not in explain(chained(RuntimeError("a"), ValueError("\n\nfirst\nsecond")))
+
+
+def test_on_windows_another_program_may_have_it_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Excel has a table of results."""
+    monkeypatch.setattr(sys, "platform", "win32")
+    sentence = explain(PermissionError(errno.EACCES, "Access is denied", "results.csv"))
+    assert sentence == (
+        "results.csv: another program has it open, or there is no permission to use it; close that program, change the "
+        "permissions or choose another folder."
+    )
+
+
+@pytest.mark.parametrize("words", ["can't allocate memory", "not enough memory"])  # the latter on Windows
+def test_too_little_memory_of_the_processor(words: str) -> None:
+    error = RuntimeError(f"[enforce fail at alloc_cpu.cpp:121] . DefaultCPUAllocator: {words}: you tried to allocate 1")
+    assert (lack_of_memory(error) or "").startswith("there is not enough memory")
