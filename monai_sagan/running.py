@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import itertools
 import json
 import logging
@@ -37,6 +39,7 @@ def run_command(command: Callable[[], object]) -> None:
     signal.signal(signal.SIGTERM, _end)
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup wants it ignored
         signal.signal(signal.SIGHUP, _end)
+    _escape_what_cannot_be_printed()
     keep_freed_memory()
     let_waiting_threads_rest()
     if not is_debugged:
@@ -60,12 +63,26 @@ def run_command(command: Callable[[], object]) -> None:
         sys.exit(130)
 
 
+def _escape_what_cannot_be_printed() -> None:
+    """Lets names of files be told wherever the output goes: pipes and files have an encoding of few letters on Windows,
+    and names need not be valid text elsewhere. Standard error is so by itself."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def _is_unheard(error: BaseException) -> bool:
     """Whether what reads this process's output went away, as ``head`` does; nobody is left to tell of it."""
-    if not any(isinstance(cause, BrokenPipeError) for cause in causes_of(error)):
+    if not any(_is_of_closed_pipe(cause) for cause in causes_of(error)):
         return False
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains when it flushes
     return True
+
+
+def _is_of_closed_pipe(error: BaseException) -> bool:
+    """Windows has no word of its own for it: an argument is invalid, and no file is named."""
+    if isinstance(error, OSError) and sys.platform == "win32":
+        return error.errno in (errno.EPIPE, errno.EINVAL) and error.filename is None
+    return isinstance(error, BrokenPipeError)
 
 
 def _end(number: int, frame: object) -> NoReturn:

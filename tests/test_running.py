@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -86,3 +87,37 @@ def test_what_takes_too_much_memory_ends_in_a_sentence(error: str, sentence: str
     else:
         assert done.stderr.startswith(f"Error: {sentence}")
         assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("platform", "error", "code"),
+    [
+        ("linux", "BrokenPipeError(32, 'Broken pipe')", 141),
+        ("win32", "OSError(22, 'Invalid argument')", 141),  # what Windows says of a pipe that nobody reads
+        ("win32", "OSError(22, 'Invalid argument', 'a?b.nii')", 1),
+        ("linux", "OSError(22, 'Invalid argument')", 1),
+    ],
+)
+def test_whoever_reads_may_go_away(platform: str, error: str, code: int) -> None:
+    fail = f"""
+import sys
+from monai_sagan.running import run_command
+
+def fail():
+    sys.platform = {platform!r}
+    raise {error}
+
+run_command(fail)
+"""
+    done = subprocess.run([sys.executable, "-c", fail], capture_output=True, timeout=60, check=False)
+    assert done.returncode == code
+    assert (done.stderr == b"") is (code == 141)
+
+
+def test_a_name_that_a_pipe_has_no_letters_for() -> None:
+    """As on Windows, where a training would end in an error when all is done."""
+    code = "import typer; from monai_sagan.running import run_command; run_command(lambda: typer.echo('Größe 脳'))"
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.decode("cp1252").strip() == "Größe \\u8133"
