@@ -85,7 +85,9 @@ def train(
         raise  # --resume goes on
     except BaseException as error:
         if is_first() and not going_on and not (output / WEIGHTS).is_file():
-            shutil.rmtree(output)  # nothing was trained: the same command works again once the error is resolved
+            # Nothing was trained: the same command works again once the error is resolved. That is what is told, even
+            # where somebody looks into the folder, which Windows keeps then.
+            shutil.rmtree(output, ignore_errors=True)
         causes = causes_of(error)
         unfit = isinstance(causes[-1], (TypeError, ValueError))
         if overrides and unfit and not any(isinstance(c, UserError) for c in causes):

@@ -276,6 +276,18 @@ class TestOutputs:
         assert outcome.code == 0
         assert (bundle / place / "picture_anomaly.json").is_file()
 
+    def test_train_tells_its_error_even_where_its_folder_is_in_use(
+        self, tiny_bundle: Path, phantom: Path, tmp_path: Path, run: Callable, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As on Windows, where somebody looks into it."""
+
+        def refuse(path: Path, *_: Any, **__: Any) -> None:
+            raise PermissionError(errno.EACCES, "The process cannot access the file", str(path))
+
+        monkeypatch.setattr(os, "rmdir", refuse)
+        outcome = run("train", tiny_bundle, "batch_size=25", "--data", phantom, "--output", tmp_path / "x")
+        assert "24 training images do not fill a batch of 25" in outcome.err
+
     @pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit])
     def test_an_interrupted_training_goes_on(
         self,
