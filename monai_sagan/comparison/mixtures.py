@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -93,7 +94,15 @@ def _make(data: Path, target: Path, content: dict[str, Any], mixture: list[str])
 def _link(source: Path, link: Path) -> None:
     try:
         link.symlink_to(source.resolve(), target_is_directory=True)
-    except OSError as error:  # Windows, without the right to
+    except OSError:  # Windows lets administrators alone make these
+        _link_each_file(source, link)
+
+
+def _link_each_file(source: Path, link: Path) -> None:
+    try:
+        shutil.copytree(source, link, copy_function=os.link)
+    except OSError as error:
         raise UserError(
-            f"{link.parent}: folders cannot be linked to here, which --anomaly-ratios needs; compare without it."
+            f"{link.parent}: images cannot be linked to here, which --anomaly-ratios needs; choose an --output on the "
+            f"disk of {source}, or compare without it."
         ) from error

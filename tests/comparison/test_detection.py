@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import importlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +22,8 @@ from monai_sagan.bundles import find_bundle
 from monai_sagan.comparison import METHODS, budget, compare_detection, detection, detection_table
 from monai_sagan.comparison.budget import plan_steps
 from monai_sagan.comparison.child import run_child
+from monai_sagan.comparison.mixtures import make_mixtures
+from monai_sagan.data import load_training_set
 from monai_sagan.derived_bundle import derive_bundle
 from monai_sagan.errors import UserError
 from monai_sagan.metrics import delong_difference, image_auc
@@ -240,6 +244,22 @@ class TestAnomalyRatios:
         assert folders == ["ratio_0", "ratio_0.5", "ratio_1"]
         values = [result["methods"]["autoencoder"]["auc"]["values"] for result in read(output)["results"]]
         assert values[0] == values[1] == values[2]
+
+    def test_without_links_to_folders(self, phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Which Windows keeps for administrators; several names for one file are everybody's."""
+
+        def refuse(*_: Any, **__: Any) -> None:
+            raise OSError(errno.EPERM, "A required privilege is not held by the client")
+
+        monkeypatch.setattr(Path, "symlink_to", refuse)
+        made = make_mixtures(phantom, tmp_path, [0.5])[0.5]
+        images = {path.name: path.stat().st_ino for path in (phantom / "images").iterdir()}
+        assert {path.name: path.stat().st_ino for path in (made / "images").iterdir()} == images
+        assert load_training_set(made)["unlabeled"]
+
+        monkeypatch.setattr(os, "link", refuse)
+        with pytest.raises(UserError, match="choose an --output on the disk of"):
+            make_mixtures(phantom, tmp_path / "other", [0.5])
 
     def test_where_nobody_knows_the_labels(self, phantom: Path, tmp_path: Path) -> None:
         data = Path(shutil.copytree(phantom, tmp_path / "data"))
