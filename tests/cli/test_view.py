@@ -14,7 +14,7 @@ import pytest
 from monai_sagan.viewer.AnomalyMapLib.results import ResultError
 
 from monai_sagan.errors import UserError
-from monai_sagan.viewer.address import url_of
+from monai_sagan.viewer.address import check_address, url_of
 from monai_sagan.viewer.case import find_case
 
 Run = Callable[..., Any]
@@ -177,3 +177,13 @@ class TestCommand:
             "install it by 'pip install \".[viewer]\"' in the folder of monai-sagan and then 'pip install --no-deps "
             "slicer-layer-dm'."
         )
+
+
+@pytest.mark.parametrize("platform", ["linux", "win32"])
+def test_a_port_is_shared_with_nobody(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Windows SO_REUSEADDR lets several programs listen on one port; elsewhere, on one that was just let go."""
+    options: list[int] = []
+    monkeypatch.setattr(socket.socket, "setsockopt", lambda _, level, option, value: options.append(option))
+    monkeypatch.setattr(sys, "platform", platform)
+    check_address("127.0.0.1", 0)
+    assert options == ([] if platform == "win32" else [socket.SO_REUSEADDR])
