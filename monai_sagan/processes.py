@@ -170,7 +170,8 @@ def join(device: torch.device) -> None:
         device: of this process.
 
     Raises:
-        UserError: if there are more processes on this computer than GPUs, which cannot talk then.
+        UserError: if there are more processes on this computer than GPUs, which cannot talk then, or PyTorch lacks what
+            GPUs talk by.
     """
     import ignite.distributed as idist
     import torch
@@ -181,6 +182,11 @@ def join(device: torch.device) -> None:
             raise UserError(
                 f"--nproc_per_node: this computer has {torch.cuda.device_count()} GPUs, and each process that trains "
                 "needs one of its own; start as many."
+            )
+        if not dist.is_nccl_available():
+            raise UserError(
+                "torchrun: GPUs talk to each other by NCCL, which this PyTorch does not have (on Windows none has); "
+                "start without torchrun, on one GPU."
             )
         torch.cuda.set_device(device)
     rank, world = process_rank()

@@ -149,6 +149,15 @@ class TestGPUs:
         with pytest.raises(UserError, match="this computer has 2 GPUs, and each process that trains needs one"):
             join(own_device())
 
+    def test_a_training_needs_what_they_talk_by(
+        self, become: Callable[[int, int], None], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """No PyTorch for Windows has it."""
+        monkeypatch.setattr(torch.distributed, "is_nccl_available", lambda: False)
+        become(1, 2)
+        with pytest.raises(UserError, match="GPUs talk to each other by NCCL, which this PyTorch does not have"):
+            join(own_device())
+
 
 def test_batch_normalisation_stays_on_the_processor_what_it_is() -> None:
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
