@@ -99,13 +99,13 @@ def _write_onnx(network: torch.nn.Module, shape: list[int], path: Path) -> _Netw
 
 def _write_torchscript(network: torch.nn.Module, shape: list[int], path: Path) -> _Network:
     _save_script(convert_to_torchscript(network), path)
-    return torch.jit.load(str(path))
+    return _load_script(path)
 
 
 def _write_tensorrt(network: torch.nn.Module, shape: list[int], path: Path) -> _Network:
     engine = convert_to_trt(network, "fp32", [1, *shape], dynamic_batchsize=_TENSORRT_BATCHES, use_onnx=True)
     _save_script(engine, path)
-    loaded = torch.jit.load(str(path))
+    loaded = _load_script(path)
     return lambda images: loaded(images.cuda()).cpu()
 
 
@@ -114,6 +114,11 @@ def _save_script(script: torch.jit.ScriptModule, path: Path) -> None:
     buffer = io.BytesIO()
     torch.jit.save(script, buffer)
     path.write_bytes(buffer.getbuffer())
+
+
+def _load_script(path: Path) -> torch.jit.ScriptModule:
+    with path.open("rb") as file:  # of a name, torch takes the letters beyond ASCII for others on Windows
+        return torch.jit.load(file)
 
 
 _WRITERS = {"onnx": _write_onnx, "torchscript": _write_torchscript, "tensorrt": _write_tensorrt}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -54,6 +55,18 @@ def test_torchscript(run: Callable, images: torch.Tensor, expected: torch.Tensor
         # The same operations; fusing some of them may round otherwise.
         assert (torch.jit.load(tmp_path / "net.ts")(images) - expected).abs().max() < 1e-5
     assert told_error(outcome.out) < 1e-5
+
+
+def test_torchscript_is_not_read_by_name(run: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By which torch finds nothing on Windows in the folder of a user called Müller."""
+    real = torch.jit.load
+
+    def load(file: Any) -> torch.jit.ScriptModule:
+        assert not isinstance(file, (str, Path))
+        return real(file)
+
+    monkeypatch.setattr(torch.jit, "load", load)
+    assert run("export", SHIPPED, "--output", tmp_path / "net.ts", "--format", "torchscript").code == 0
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="says what is missing where there is no GPU")
