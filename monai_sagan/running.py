@@ -39,6 +39,8 @@ def run_command(command: Callable[[], object]) -> None:
     signal.signal(signal.SIGTERM, _end)
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup wants it ignored
         signal.signal(signal.SIGHUP, _end)
+    if hasattr(signal, "SIGBREAK"):  # Ctrl-Break, on Windows
+        signal.signal(signal.SIGBREAK, _end)
     _escape_what_cannot_be_printed()
     keep_freed_memory()
     let_waiting_threads_rest()

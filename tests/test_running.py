@@ -39,6 +39,15 @@ def test_nothing_half_written_is_left(tmp_path: Path, number: signal.Signals, co
     assert list(tmp_path.iterdir()) == []
 
 
+def test_ctrl_break_on_windows(tmp_path: Path) -> None:
+    """As far as it can be tried elsewhere: by another signal, under its name."""
+    command = COMMAND.replace("# Whatever started the tests.", "signal.SIGBREAK = signal.SIGUSR1")
+    number = int(signal.SIGUSR1)
+    done = subprocess.run([sys.executable, "-c", command, tmp_path / "result.json", str(number)], check=False)
+    assert done.returncode == 128 + number
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_without_a_terminal_it_goes_on(tmp_path: Path) -> None:
     """As nohup has it."""
     assert run(tmp_path / "result.json", signal.SIGHUP.value, "ignored") == 0
