@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import logging
+import pickle
 import re
 import shutil
 import subprocess
@@ -410,3 +411,18 @@ def test_checks_of_the_model_zoo(tiny_bundle: Path, phantom: Path, check_as_the_
     passed = check_as_the_model_zoo(tiny_bundle, phantom)
     for config in ("train", "inference"):
         assert f"[PASS] instantiate {config}.json+multi_gpu_{config}.json" in passed
+
+
+@pytest.mark.parametrize("name", shipped_bundles())
+def test_what_workers_of_a_data_loader_get_can_be_sent(
+    name: str, tmp_path: Path, a_picture: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Windows and macOS they begin with nothing, and get data set and transforms pickled."""
+    root = find_bundle(name)
+    monkeypatch.chdir(root)
+    parser = ConfigParser(read(root, "inference"))
+    parser.update({"bundle_root": str(root), "output_dir": str(tmp_path), "dataset_dir": str(a_picture().parent)})
+    loader = parser.get_parsed_content("dataloader")
+    dataset, collate = pickle.loads(pickle.dumps((loader.dataset, loader.collate_fn)))  # noqa: S301 - our own
+    (case,) = collate([dataset[0]])
+    assert torch.equal(case["image"], loader.dataset[0]["image"])
