@@ -35,6 +35,7 @@ def image_auc(labels: ArrayLike, scores: ArrayLike, *, confidence: float = 0.95)
 
     The interval covers the choice of the test images and, of repeated trainings, of which the mean area is given, also
     the chance in training: it adds the variance of their areas, with the degrees of freedom of Welch and Satterthwaite.
+    The part of the test images is that of a single training, which is a little too much for a mean.
 
     Args:
         labels: (N,), 0 for healthy and 1 for anomalous.
@@ -72,8 +73,8 @@ def image_average_precision(labels: ArrayLike, scores: ArrayLike, *, confidence:
 
     Guessing gives the share of anomalous images, so values of test sets with different shares do not compare. The
     interval is Wilson's for as many trials as there are anomalous images: the value is the mean of a number between 0
-    and 1 for each of them, which varies less than whether something holds does. So it is rather too wide than too
-    narrow. It covers the choice of the test images, not the chance in training.
+    and 1 for each of them, which varies less than whether something holds does. So it is mostly too wide; where the
+    scores of healthy images vary much more than those of anomalous ones, it may be too narrow. It covers the choice of the test images, not the chance in training.
 
     Args:
         labels: (N,), 0 for healthy and 1 for anomalous.
