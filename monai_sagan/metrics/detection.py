@@ -74,7 +74,8 @@ def image_average_precision(labels: ArrayLike, scores: ArrayLike, *, confidence:
     Guessing gives the share of anomalous images, so values of test sets with different shares do not compare. The
     interval is Wilson's for as many trials as there are anomalous images: the value is the mean of a number between 0
     and 1 for each of them, which varies less than whether something holds does. So it is mostly too wide; where the
-    scores of healthy images vary much more than those of anomalous ones, it may be too narrow. It covers the choice of the test images, not the chance in training.
+    scores of healthy images vary much more than those of anomalous ones, it may be too narrow. It covers the choice of
+    the test images, not the chance in training.
 
     Args:
         labels: (N,), 0 for healthy and 1 for anomalous.
