@@ -86,6 +86,17 @@ def test_the_interval_of_average_precision_is_wilsons():
     assert (interval.low, interval.high) == (pytest.approx(0.29137, abs=1e-5), pytest.approx(0.97660, abs=1e-5))
 
 
+@pytest.mark.parametrize(("count", "low", "high"), [(10, 0.66, 0.97), (50, 0.82, 0.95), (200, 0.86, 0.93)])
+def test_intervals_that_the_readme_names(count, low, high):
+    scores = np.arange(count, dtype=float)
+    anomalous = np.where(
+        scores < 0.2 * count, scores[count // 2] - 0.5, count
+    )  # a fifth above half, the others above all
+    interval = image_auc([0] * count + [1] * count, np.concatenate([scores, anomalous]))
+    assert interval.value == pytest.approx(0.9)
+    assert (round(interval.low, 2), round(interval.high, 2)) == (low, high)
+
+
 @pytest.mark.parametrize("count", [1, 10, 1000])
 def test_perfect_separation_is_not_sold_as_certainty(count):
     labels = [0] * count + [1] * count
