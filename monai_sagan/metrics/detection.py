@@ -93,7 +93,7 @@ def image_average_precision(labels: ArrayLike, scores: ArrayLike, *, confidence:
     """
     truth, values = _checked_scores(labels, scores)
     num_anomalous = int(truth.sum())
-    precision = float(average_precision_score(truth, values))
+    precision = min(float(average_precision_score(truth, values)), 1.0)  # rounded, its sum can be above
     return score_interval(precision, lambda true: true * (1 - true) / num_anomalous, confidence)
 
 

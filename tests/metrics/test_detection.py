@@ -110,6 +110,13 @@ def test_perfect_separation_is_not_sold_as_certainty(count):
     assert precision.low == pytest.approx(1 / (1 + 1.959964**2 / count), rel=1e-6)  # Wilson's for n of n
 
 
+@pytest.mark.parametrize("count", range(1, 60))  # scikit-learn sums precisions of 1/count, at 9 to above 1
+def test_a_perfect_average_precision_is_not_rounded_above_one(count):
+    interval = image_average_precision([0] * 3 + [1] * count, range(3 + count))
+    assert interval.value == pytest.approx(1.0, abs=1e-12)
+    assert interval.value <= interval.high <= 1.0
+
+
 def test_repeated_trainings_have_their_mean_and_widen_the_interval():
     labels, scores = some_scores()
     other = np.where(labels, scores - 0.5, scores)
