@@ -103,7 +103,8 @@ def _area(is_class: NDArray[np.bool_], scores: NDArray[np.float64]) -> float | N
 def _macro_auc(truth: NDArray[np.int64], values: NDArray[np.float64], seed: int) -> Interval:
     """The mean area of all classes with its interval; no class is missing."""
     if values.shape[1] == 2:
-        return image_auc(truth, values[:, 1], confidence=CONFIDENCE)
+        # One ranking, but for rounding: probabilities next to 1 can be equal where those next to 0 are not.
+        return image_auc(truth, np.stack([-values[:, 0], values[:, 1]]), confidence=CONFIDENCE)
     areas = [ResampledArea(truth == number, values[:, number]) for number in range(values.shape[1])]
     return bootstrapped(
         lambda times: float(np.mean([of_class(times) for of_class in areas])), truth, CONFIDENCE, RESAMPLES, seed

@@ -109,6 +109,16 @@ def test_two_classes_have_one_auc():
     assert metrics["bootstrap_resamples"] is None
 
 
+def test_of_two_classes_it_is_the_mean_too_where_probabilities_are_rounded_to_one():
+    healthy = np.array([0.9, 0.5, 1e-9, 0.7, 1e-10, 1e-11], dtype=np.float32)
+    probabilities = np.stack([healthy, 1 - healthy], axis=1)
+    metrics = classification_metrics([0, 0, 0, 1, 1, 1], probabilities, ["healthy", "ill"])
+    of_classes = list(metrics["auc_per_class"].values())
+    assert of_classes[0] > of_classes[1]
+    assert metrics["macro_auc"]["value"] == pytest.approx(np.mean(of_classes))
+    assert metrics["macro_auc"]["low"] < of_classes[1] < of_classes[0] < metrics["macro_auc"]["high"]
+
+
 def test_few_images_of_two_classes_leave_much_to_chance():
     metrics = classification_metrics([0, 1], np.eye(2), ["healthy", "ill"])
     assert metrics["macro_auc"]["value"] == 1.0
