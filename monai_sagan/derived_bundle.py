@@ -52,7 +52,9 @@ def derive_bundle(
         if holder is None:
             raise no_such_setting(key, source.name, [parser.get() for parser in parsers.values()])
         check_setting(key, value, holder[key])
-        holder[key] = int(value) if type(holder[key]) is int and isinstance(value, float) else value  # as 1e5
+        kinds = {type(value), type(holder[key])}
+        # 1e5 stays a whole number; 1 becomes 1.0, so that 0.5 can take its place in a bundle that is made of this one.
+        holder[key] = type(holder[key])(value) if kinds == {int, float} else value
     described = read_config(source, METADATA.stem) | dict(metadata)
     _describe_network(described["network_data_format"], parsers[BASE_CONFIG])
     contents = {name: parser.get() for name, parser in parsers.items()} | {"metadata": described}

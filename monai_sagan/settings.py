@@ -69,7 +69,7 @@ def _is_like(value: Any, former: Any) -> bool:
     if type(former) is int and type(value) is float:
         return value.is_integer()
     if isinstance(former, list) and isinstance(value, list):
-        return not former or all(_is_like(item, former[0]) for item in value)
+        return not former or all(_kind(item) == _kind(former[0]) for item in value)
     return _kind(value) == _kind(former)
 
 
@@ -100,12 +100,16 @@ def _numbers(what: str, is_allowed: Callable[[float], bool]) -> _Range:
     return what, are_allowed
 
 
+def _are_numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_number, value))
+
+
 def _is_size(value: Any) -> bool:
-    return len(value) in (2, 3) and min(value) >= 1
+    return _are_numbers(value) and len(value) in (2, 3) and all(side >= 1 and side == int(side) for side in value)
 
 
 def _are_percentiles(value: Any) -> bool:
-    return len(value) == 2 and 0 <= value[0] < value[1] <= 100
+    return _are_numbers(value) and len(value) == 2 and 0 <= value[0] < value[1] <= 100
 
 
 _ANYTHING: _Range = ("be finite", lambda value: True)
@@ -120,7 +124,7 @@ _PART = _numbers("lie in [0, 1)", lambda number: 0 <= number < 1)
 _ALLOWED: dict[str, _Range] = {
     "amp": _SWITCH,
     "cuda_graphs": _SWITCH,
-    "image_size": ("be 2 or 3 numbers of at least 1", _is_size),
+    "image_size": ("be 2 or 3 whole numbers of at least 1", _is_size),
     "intensity_percentiles": ("be two growing numbers in [0, 100]", _are_percentiles),
     # Adam's steps are about as long as the rate, and weights are smaller than 1.
     "learning_rate": _numbers("lie in (0, 1]", lambda number: 0 < number <= 1),

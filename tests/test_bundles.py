@@ -182,6 +182,11 @@ class TestDerive:
         steps = read(tmp_path / "new", "train")["critic_steps"]
         assert (steps, type(steps)) == (100_000, int)
 
+    def test_a_fraction_can_follow_a_whole_number(self, tmp_path: Path) -> None:
+        derive_bundle(find_bundle(NAME), tmp_path / "one", {"identity_weight": 1}, {})
+        derive_bundle(tmp_path / "one", tmp_path / "two", {"identity_weight": 0.5}, {})
+        assert read(tmp_path / "two", "train")["identity_weight"] == 0.5
+
     def test_a_word_for_a_number(self, tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"^base_channels: 'many' cannot take the place of 8; give a value like it"):
             derive_bundle(find_bundle(NAME), tmp_path / "new", {"base_channels": "many"}, {})
