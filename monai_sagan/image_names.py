@@ -7,15 +7,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["IMAGE_SUFFIXES", "has_dicom_name", "is_image", "is_nifti", "is_picture", "is_unread_image", "stem"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "has_dicom_name",
+    "is_header",
+    "is_image",
+    "is_nifti",
+    "is_picture",
+    "is_unread_image",
+    "stem",
+]
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 _NIFTI = (".nii.gz", ".nii")
 _DICOM = (".dcm", ".dicom", ".ima")
+_HEADERS = (".mhd", ".nhdr")
 # Who has such a file will miss it. ITK would read some; but Analyze (.img, .hdr) does not say which side is left, and
 # the geometry that ITK takes from a NIfTI pair under the same names may be another than nibabel's.
-_UNREAD = (".gif", ".webp", ".jp2", ".heic", ".npy", ".hdr", ".img", ".nhdr", ".mgh", ".mgz", ".mnc")
-IMAGE_SUFFIXES = (*_PICTURES, *_NIFTI, ".nrrd", ".mha", ".mhd", *_DICOM)
+_UNREAD = (".gif", ".webp", ".jp2", ".heic", ".npy", ".hdr", ".img", ".mgh", ".mgz", ".mnc")
+IMAGE_SUFFIXES = (*_PICTURES, *_NIFTI, ".nrrd", ".mha", *_HEADERS, *_DICOM)
 
 
 def is_picture(path: Path) -> bool:
@@ -26,6 +36,11 @@ def is_picture(path: Path) -> bool:
 def is_nifti(path: Path) -> bool:
     """Whether the name ends as NIfTI's does."""
     return path.name.lower().endswith(_NIFTI)
+
+
+def is_header(path: Path) -> bool:
+    """Whether the name ends as that of a header does whose voxels are in a file of their own."""
+    return path.name.lower().endswith(_HEADERS)
 
 
 def has_dicom_name(path: Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from monai_sagan.calibration import fewest_healthy
 from monai_sagan.data import CaseReader, find_images, is_picture, list_cases, may_be_dicom, stem
 from monai_sagan.data.layout import IMAGES, MASKS, write_data_json
 from monai_sagan.errors import UserError, explain
+from monai_sagan.image_names import is_header
 from monai_sagan.prepare.new_data_set import new_data_set
 from monai_sagan.prepare.report import PrepareReport
 from monai_sagan.results import write_image
@@ -38,7 +39,7 @@ def prepare_folder(source: Path, target: Path) -> PrepareReport:
     are labelled test images, ``test/healthy`` and ``test/anomalous``; all are searched with what is in them. ``masks``
     may hold outlined lesions of the anomalous test images, under the same names. Files are copied as they are; the
     bundle prepares them. DICOM series and images become NIfTI files with the same values and geometry, so that nothing
-    of the patients gets into the data set.
+    of the patients gets into the data set; so do images in two files, of which one would not find the other.
 
     Args:
         source: the folder of folders.
@@ -116,18 +117,13 @@ def _copy_group(group: str, folder: Path, target: Path, report: PrepareReport) -
 def _copy_image(case: Mapping[str, Any], folder: Path, target: Path) -> Path:
     """Copies one image, and returns its path below the group's folder."""
     files = [Path(file) for file in ensure_tuple(case["image"])]
-    if not may_be_dicom(files[0]):
+    if not (may_be_dicom(files[0]) or is_header(files[0])):
         CaseReader().get_data([files[0]])
         name = files[0].relative_to(os.path.abspath(folder))
         _copy(files[0], target / name)
         return name
     name = Path(f"{case['name']}.nii.gz")
-    try:
-        image = LoadImage(CaseReader(), image_only=True, dtype=None, ensure_channel_first=True)(files)
-    except Exception as error:  # MONAI's, around the sentence
-        raise UserError(explain(error)) from error
-    (target / name).parent.mkdir(parents=True, exist_ok=True)
-    write_image(image, target / name, dtype=None)
+    _convert(files, CaseReader(), target / name)
     return name
 
 
@@ -145,13 +141,21 @@ def _copy_masks(source: Path, names: list[str], target: Path, report: PrepareRep
             report.left_out.append(f"{path}: no image in {source / group} has this name.")
             continue
         try:
-            CaseReader(allow_constant=True).get_data([path])
+            _copy_mask(path, target / MASKS / group / name)
         except UserError as error:
             report.left_out.append(str(error))
             continue
-        _copy(path, target / MASKS / group / name)
         count += 1
     report.counts[MASKS] = count
+
+
+def _copy_mask(path: Path, target: Path) -> None:
+    reader = CaseReader(allow_constant=True)
+    if is_header(path):
+        _convert([path], reader, target.with_name(f"{stem(target)}.nii.gz"))
+        return
+    reader.get_data([path])
+    _copy(path, target)
 
 
 def _without_ending(path: Path) -> Path:
@@ -161,3 +165,13 @@ def _without_ending(path: Path) -> Path:
 def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
+
+
+def _convert(files: Sequence[Path], reader: CaseReader, target: Path) -> None:
+    """Makes one file of an image of several."""
+    try:
+        image = LoadImage(reader, image_only=True, dtype=None, ensure_channel_first=True)(files)
+    except Exception as error:  # MONAI's, around the sentence
+        raise UserError(explain(error)) from error
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_image(image, target, dtype=None)

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from PIL import Image
 
 from monai_sagan.bundles import read_config, shipped_bundles
-from monai_sagan.data import load_evaluation_set, load_training_set
+from monai_sagan.data import CaseReader, load_evaluation_set, load_test_set, load_training_set
 
 FEW = "healthy images; p-values down to 0.05 take 19 besides those to train on, which should be 16 or more.\n"
 
@@ -62,6 +63,29 @@ def test_folders(source: Path, tmp_path: Path, run: Callable, listing: Callable)
     }.items():
         assert after.pop(name) == before[original]
     assert list(after) == ["data.json"]
+
+
+@pytest.mark.parametrize("ending", ["mhd", "nhdr"])
+def test_an_image_in_two_files_becomes_one(ending: str, tmp_path: Path, run: Callable) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    places = {
+        "healthy": "images/healthy",
+        "unlabeled": "images/unlabeled",
+        "test/anomalous": "images/test/anomalous",
+        "masks": "masks/test/anomalous",
+    }
+    for number, folder in enumerate(places):
+        image = sitk.GetImageFromArray(np.random.default_rng(number).integers(0, 9, (4, 5, 6)).astype(np.int16))
+        image.SetSpacing((0.5, 0.75, 3.0))
+        (source / folder).mkdir(parents=True)
+        sitk.WriteImage(image, str(source / folder / f"a.{ending}"))
+    assert run("prepare", "folder", source, target).code == 0
+    for given, made in places.items():
+        voxels, meta = CaseReader().get_data(source / given / f"a.{ending}")
+        copied, meta_of_copy = CaseReader().get_data(target / made / "a.nii.gz")
+        assert np.array_equal(copied, voxels)
+        np.testing.assert_allclose(meta_of_copy["affine"], meta["affine"], atol=1e-6)
+    assert load_test_set(target)[0]["mask"] == str(target / places["masks"] / "a.nii.gz")
 
 
 @pytest.mark.parametrize("count", [34, 35, 60, 94, 95])

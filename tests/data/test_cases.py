@@ -279,13 +279,13 @@ class TestWithoutImage:
 
 class TestOtherFormats:
     def test_are_left_out_and_told(self, files: Callable[..., Path]) -> None:
-        folder = files("a.png", "b.GIF", "in/c.mgz", "in/d.gif", "e.nhdr", "f.hdr", "f.img", "x.txt", ".hidden.gif")
+        folder = files("a.png", "b.GIF", "in/c.mgz", "in/d.gif", "f.hdr", "f.img", "x.txt", ".hidden.gif")
         case, warning = list_cases([folder])
         assert case["name"] == "a"
         assert warning == {
             "path": str(folder),
-            "warning": f"{folder}: 6 files were left out, since this format is not read (.gif, .hdr, .img, .mgz, "
-            ".nhdr); convert to PNG or NIfTI.",
+            "warning": f"{folder}: 5 files were left out, since this format is not read (.gif, .hdr, .img, .mgz); "
+            "convert to PNG or NIfTI.",
         }
 
     def test_nothing_else(self, files: Callable[..., Path]) -> None:

@@ -24,6 +24,8 @@ FORMATS = [
     ("nii.gz", True),
     ("nrrd", False),
     ("nrrd", True),
+    ("nhdr", False),
+    ("nhdr", True),
     ("mha", False),
     ("mha", True),
     ("mhd", False),
