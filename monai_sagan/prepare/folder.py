@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from monai.transforms import LoadImage
-from monai.utils import ensure_tuple
+from monai.utils import convert_to_tensor, ensure_tuple
 
 from monai_sagan.calibration import fewest_healthy
 from monai_sagan.data import CaseReader, find_images, is_picture, list_cases, may_be_dicom, stem
@@ -20,6 +20,7 @@ from monai_sagan.image_names import is_header
 from monai_sagan.prepare.new_data_set import new_data_set
 from monai_sagan.prepare.report import PrepareReport
 from monai_sagan.results import write_image
+from monai_sagan.transforms import Greyscale
 
 __all__ = ["prepare_folder"]
 
@@ -168,10 +169,10 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _convert(files: Sequence[Path], reader: CaseReader, target: Path) -> None:
-    """Makes one file of an image of several."""
+    """Makes a NIfTI file of an image; colour, for which it has no place, becomes grey, as it would in the bundle."""
     try:
         image = LoadImage(reader, image_only=True, dtype=None, ensure_channel_first=True)(files)
     except Exception as error:  # MONAI's, around the sentence
         raise UserError(explain(error)) from error
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_image(image, target, dtype=None)
+    write_image(convert_to_tensor(Greyscale()(image), track_meta=True), target, dtype=None)

@@ -88,6 +88,28 @@ def test_an_image_in_two_files_becomes_one(ending: str, tmp_path: Path, run: Cal
     assert load_test_set(target)[0]["mask"] == str(target / places["masks"] / "a.nii.gz")
 
 
+def test_a_coloured_dicom_becomes_the_grey_that_a_bundle_sees(
+    tmp_path: Path, a_dicom: Callable[..., Path], run: Callable
+) -> None:
+    colours = np.random.default_rng(0).integers(0, 256, (20, 30, 3)).astype(np.uint8)
+    for name in ("source/healthy/a.dcm", "source/unlabeled/a.dcm"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        a_dicom(
+            name,
+            pixels=colours,
+            Rows=20,
+            Columns=30,
+            BitsStored=8,
+            SamplesPerPixel=3,
+            PhotometricInterpretation="RGB",
+            PlanarConfiguration=0,
+        )
+    assert run("prepare", "folder", tmp_path / "source", tmp_path / "target").code == 0
+    found, _ = CaseReader().get_data(tmp_path / "target" / "images" / "healthy" / "a.nii.gz")
+    grey = np.asarray(Image.fromarray(colours).convert("L")).T
+    assert np.abs(found.squeeze().astype(int) - grey).max() <= 1  # PIL rounds otherwise
+
+
 @pytest.mark.parametrize("count", [34, 35, 60, 94, 95])
 def test_how_many_to_set_aside(count: int, tmp_path: Path, a_picture: Callable[..., Path], run: Callable) -> None:
     """A fifth, which training sets aside, is too few of less than 95."""
