@@ -81,9 +81,13 @@ def _is_unheard(error: BaseException) -> bool:
 
 
 def _is_of_closed_pipe(error: BaseException) -> bool:
-    """Windows has no word of its own for it: an argument is invalid, and no file is named."""
+    """Windows has no word of its own for it: to its C library an argument is invalid, and no file is named.
+
+    So it is of most errors of Windows itself, as of a library that cannot be loaded; but these have its number.
+    """
     if isinstance(error, OSError) and sys.platform == "win32":
-        return error.errno in (errno.EPIPE, errno.EINVAL) and error.filename is None
+        is_of_c_library = error.filename is None and getattr(error, "winerror", None) is None
+        return is_of_c_library and error.errno in (errno.EPIPE, errno.EINVAL)
     return isinstance(error, BrokenPipeError)
 
 

@@ -104,6 +104,7 @@ def test_what_takes_too_much_memory_ends_in_a_sentence(error: str, sentence: str
         ("linux", "BrokenPipeError(32, 'Broken pipe')", 141),
         ("win32", "OSError(22, 'Invalid argument')", 141),  # what Windows says of a pipe that nobody reads
         ("win32", "OSError(22, 'Invalid argument', 'a?b.nii')", 1),
+        ("win32", "WindowsError(22, 'The paging file is too small. Error loading c10.dll')", 1),
         ("linux", "OSError(22, 'Invalid argument')", 1),
     ],
 )
@@ -111,6 +112,9 @@ def test_whoever_reads_may_go_away(platform: str, error: str, code: int) -> None
     fail = f"""
 import sys
 from monai_sagan.running import run_command
+
+class WindowsError(OSError):
+    winerror = 1455
 
 def fail():
     sys.platform = {platform!r}
