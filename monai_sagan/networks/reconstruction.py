@@ -125,4 +125,6 @@ class VariationalNetwork(nn.Module):
         mean, log_variance = self.network.encode_forward(image)
         code = self.network.reparameterize(mean, log_variance)
         restored = torch.tanh(self.network.decode_forward(code, use_sigmoid=False))
-        return (restored, mean, log_variance) if self.training else restored
+        if self.training:  # no conditional expression: its sides have different types, which TorchScript refuses
+            return restored, mean, log_variance
+        return restored

@@ -8,9 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+from monai.bundle import ConfigParser
 
 from monai_sagan import export
 from monai_sagan.bundle_files import WEIGHTS
+from monai_sagan.bundles import find_bundle, read_settings
+from monai_sagan.derived_bundle import derive_bundle
+from monai_sagan.files import save_tensors
 from monai_sagan.networks import SAGANGenerator
 
 SHIPPED = "sagan_anomaly_detection"
@@ -67,6 +71,17 @@ def test_torchscript_is_not_read_by_name(run: Callable, tmp_path: Path, monkeypa
 
     monkeypatch.setattr(torch.jit, "load", load)
     assert run("export", SHIPPED, "--output", tmp_path / "net.ts", "--format", "torchscript").code == 0
+
+
+def test_torchscript_of_a_variational_autoencoder(run: Callable, tmp_path: Path) -> None:
+    """Its network gives more in training than in evaluation."""
+    bundle = tmp_path / "variational"
+    derive_bundle(find_bundle("reconstruction_anomaly_detection"), bundle, {"method": "variational"}, {})
+    network = ConfigParser({**read_settings(bundle), "bundle_root": str(bundle)}).get_parsed_content("network_def")
+    save_tensors(network.state_dict(), bundle / WEIGHTS)
+    outcome = run("export", bundle, "--output", tmp_path / "net.ts", "--format", "torchscript")
+    assert outcome.code == 0, outcome.err
+    assert told_error(outcome.out) < 1e-5
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="says what is missing where there is no GPU")
