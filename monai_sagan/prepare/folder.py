@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from monai.utils import convert_to_tensor, ensure_tuple
 
 from monai_sagan.calibration import fewest_healthy
 from monai_sagan.data import CaseReader, find_images, is_picture, list_cases, may_be_dicom, stem
-from monai_sagan.data.layout import IMAGES, MASKS, write_data_json
+from monai_sagan.data.layout import DATA_JSON, IMAGES, MASKS, write_data_json
 from monai_sagan.errors import UserError, explain
 from monai_sagan.image_names import is_header
 from monai_sagan.prepare.new_data_set import new_data_set
@@ -50,10 +51,16 @@ def prepare_folder(source: Path, target: Path) -> PrepareReport:
         What became of the images. One that cannot be read is left out, and the rest are used.
 
     Raises:
-        UserError: if there is no healthy image that can be used, ``unlabeled`` is there and holds none, or ``target``
-            is not empty or lies in one of the folders.
+        UserError: if there is no healthy image that can be used, ``unlabeled`` is there and holds none, the name of one
+            of the folders is misspelt, or ``target`` is not empty or lies in one of them.
     """
     groups = {name: source / name for name in _GROUPS}
+    unused = list(_unused(source))
+    for folder, meant in unused:
+        if meant:
+            raise UserError(
+                f"{folder}: a folder of this name is not used; rename it to '{meant}', or move it elsewhere."
+            )
     if not groups[_HEALTHY].is_dir():
         raise UserError(
             f"{groups[_HEALTHY]}: there is no such folder; put healthy images in 'healthy' and unlabelled ones in "
@@ -68,6 +75,10 @@ def prepare_folder(source: Path, target: Path) -> PrepareReport:
         for group in (_HEALTHY, _UNLABELED):
             if groups[group].is_dir() and not names[group]:
                 raise UserError(f"{groups[group]}: this folder holds no image that can be used.")
+        report.notes += [
+            f"{folder}: this folder is not used; those that are used are {', '.join(_GROUPS)} and {MASKS}."
+            for folder, _ in unused
+        ]
         report.notes += _note_on_few(groups[_HEALTHY], names[_HEALTHY])
         if not names[_UNLABELED]:
             report.notes.append(
@@ -77,6 +88,21 @@ def prepare_folder(source: Path, target: Path) -> PrepareReport:
         _copy_masks(source, names["test/anomalous"], partial, report)
         write_data_json(partial, names)
     return report
+
+
+def _unused(source: Path) -> Iterator[tuple[Path, str]]:
+    """Folders that lie where those of the images do, but are none of them; each with the name that was probably meant,
+    of those that are missing, or with an empty one."""
+    test = Path(_GROUPS[-1]).parent.name
+    expected = {source: (_HEALTHY, _UNLABELED, test, MASKS), source / test: ("healthy", "anomalous")}
+    for parent, names in expected.items():
+        for folder in sorted(parent.iterdir()) if parent.is_dir() else []:
+            # Where capitals do not matter to the file system, Healthy is healthy.
+            is_one = folder.name in names or ((parent / folder.name.lower()).is_dir() and folder.name.lower() in names)
+            if is_one or folder.name.startswith(".") or not folder.is_dir() or (folder / DATA_JSON).is_file():
+                continue
+            missing = [name for name in names if not (parent / name).is_dir()]
+            yield folder, next(iter(get_close_matches(folder.name.lower(), missing, n=1)), "")
 
 
 def _note_on_few(folder: Path, names: list[str]) -> list[str]:

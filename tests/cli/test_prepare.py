@@ -110,6 +110,40 @@ def test_a_coloured_dicom_becomes_the_grey_that_a_bundle_sees(
     assert np.abs(found.squeeze().astype(int) - grey).max() <= 1  # PIL rounds otherwise
 
 
+@pytest.mark.parametrize(
+    ("name", "misspelt"),
+    [
+        ("unlabeled", "unlabelled"),
+        ("healthy", "Healthy"),
+        ("test", "tests"),
+        ("test/anomalous", "test/abnormal"),
+        ("masks", "mask"),
+    ],
+)
+def test_a_misspelt_folder(name: str, misspelt: str, source: Path, tmp_path: Path, run: Callable) -> None:
+    """Not left out in silence."""
+    (source / name).rename(source / misspelt)
+    outcome = run("prepare", "folder", source, tmp_path / "target")
+    assert outcome.sentence == (
+        f"{source / misspelt}: a folder of this name is not used; rename it to '{Path(name).name}', or move it "
+        "elsewhere."
+    )
+    assert not (tmp_path / "target").exists()
+
+
+def test_a_folder_that_is_not_used(source: Path, tmp_path: Path, run: Callable) -> None:
+    (source / "notes").mkdir()
+    (source / "earlier").mkdir()
+    (source / "earlier" / "data.json").write_text("{}")  # a data set that was made here before
+    outcome = run("prepare", "folder", source, tmp_path / "target")
+    assert outcome.code == 0
+    assert outcome.err.splitlines()[0] == (
+        f"{source / 'notes'}: this folder is not used; those that are used are healthy, unlabeled, test/healthy, "
+        "test/anomalous and masks."
+    )
+    assert "earlier" not in outcome.err
+
+
 @pytest.mark.parametrize("count", [34, 35, 60, 94, 95])
 def test_how_many_to_set_aside(count: int, tmp_path: Path, a_picture: Callable[..., Path], run: Callable) -> None:
     """A fifth, which training sets aside, is too few of less than 95."""
