@@ -105,7 +105,7 @@ def load_training_set(
     Args:
         dataset_dir: a folder in the Med-AD layout.
         anomaly_ratio: share, in [0, 1], of images that are not healthy in the unlabelled set, 0.6 as published; None to
-            take all as they are. A plain list of unlabelled images is always taken whole.
+            take all as they are.
         calibration_share: share, in [0, 1), of the healthy images that is set aside; 0 as published.
         seed: of the draw.
         selection_share: share, in [0, 1), of the healthy images left that is held out; 0 as published.
@@ -115,7 +115,7 @@ def load_training_set(
 
     Raises:
         UserError: if the layout is broken, a file is missing, an image is listed for the test too, or there are too
-            few images for the ratio.
+            few images for the ratio, or only a plain list, whose labels nobody knows.
     """
     if anomaly_ratio is not None and not 0.0 <= anomaly_ratio <= 1.0:
         raise UserError(f"anomaly_ratio must lie in [0, 1], not {anomaly_ratio}.")
@@ -146,7 +146,13 @@ def _mixture(train: dict[str, Any], root: Path, size: int, anomaly_ratio: float 
     """The unlabelled images: all of them, or, where a ratio is wanted and labels are known, as many as ``size``."""
     unlabeled = train.get("unlabeled")
     if not isinstance(unlabeled, dict):
-        return _names(train, root, "train", "unlabeled")
+        names = _names(train, root, "train", "unlabeled")
+        if names and anomaly_ratio is not None:
+            raise UserError(
+                f"{root / DATA_JSON}: train.unlabeled does not say which images are anomalous, so no anomaly_ratio can "
+                "be made of them; leave out anomaly_ratio."
+            )
+        return names
     anomalous, healthy = (_names(unlabeled, root, "train.unlabeled", label) for label in ("1", "0"))
     if anomaly_ratio is not None:
         num_anomalous = int(size * anomaly_ratio)

@@ -91,13 +91,19 @@ class TestTrainingSet:
         data = load_training_set(a_data_set(a_layout()))
         assert all(set(case) == {"image"} for cases in data.values() for case in cases)
 
-    @pytest.mark.parametrize("ratio", [0.0, 0.6, 1.0])
-    def test_a_plain_list_is_taken_whole(self, a_data_set: Write, ratio: float) -> None:
+    def test_a_plain_list_is_taken_whole(self, a_data_set: Write) -> None:
         """Where nobody knows the labels."""
         root = a_data_set({"train": {"0": names("healthy", 3), "unlabeled": names("any", 7)}})
-        data = load_training_set(root, ratio)
+        data = load_training_set(root)
         assert images_of(data["unlabeled"], root) == names("any", 7)
         assert images_of(data["healthy"], root) == names("healthy", 3)
+
+    @pytest.mark.parametrize("ratio", [0.0, 0.6, 1.0])
+    def test_a_plain_list_has_no_ratio(self, a_data_set: Write, ratio: float) -> None:
+        """A setting that cannot be followed is not passed over in silence."""
+        root = a_data_set({"train": {"0": names("healthy", 3), "unlabeled": names("any", 7)}})
+        with pytest.raises(UserError, match=r"train.unlabeled does not say which .*; leave out anomaly_ratio"):
+            load_training_set(root, ratio)
 
     def test_folders_in_images(self, a_data_set: Write) -> None:
         root = a_data_set({"train": {"0": ["a/b.png"], "unlabeled": ["c/d/e.png"]}})
