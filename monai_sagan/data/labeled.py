@@ -305,6 +305,12 @@ def _from_folders(root: Path) -> list[LabeledImage]:
     folders = _folders_in(root)
     if {folder.name for folder in folders} == set(_PARTS):
         return [image for folder in folders for image in _from_classes(folder, root, folder.name)]
+    part = next((folder for folder in folders if folder.name in _PARTS), None)
+    if part is not None:  # no class: its images would be trained on
+        raise UserError(
+            f"{part}: this folder would be a class; give a folder that holds nothing but one folder for each class, or "
+            "the folders train and test with these in each."
+        )
     return _from_classes(root, root, "")
 
 

@@ -156,6 +156,14 @@ class TestClasses:
         with pytest.raises(UserError, match="two classes or more are needed, and there is only cat; make a folder for"):
             read_labeled_images(tmp_path)
 
+    @pytest.mark.parametrize("part", ["train", "test"])
+    def test_a_part_is_no_class(self, part: str, tmp_path: Path) -> None:
+        """As in a folder that was sorted for the detection of anomalies."""
+        for name in ("healthy", "unlabeled", f"{part}/healthy"):
+            write_image(tmp_path / name / "0.png")
+        with pytest.raises(UserError, match=rf"{part}: this folder would be a class; give a folder that holds nothing"):
+            read_labeled_images(tmp_path)
+
     def test_none(self, tmp_path: Path) -> None:
         with pytest.raises(UserError, match="two classes or more are needed, and there is none"):
             read_labeled_images(tmp_path)
