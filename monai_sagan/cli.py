@@ -348,8 +348,10 @@ def compare_attention(
 
 @app.command("import-checkpoint")
 def import_checkpoint(
-    checkpoint: Annotated[Path, typer.Argument(help="Generator weights as the authors of SAGAN published them.")],
-    target: Annotated[Path, typer.Argument(help="Folder of the bundle to make.")],
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="FILE.ckpt", help="Generator weights as the authors of SAGAN published them.")
+    ],
+    target: Annotated[Path, typer.Argument(metavar="DST_BUNDLE", help="Folder of the bundle to make.")],
 ) -> None:
     """Make a bundle from weights that the authors of SAGAN published."""
     with quick_imports():

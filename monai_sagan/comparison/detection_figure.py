@@ -35,7 +35,8 @@ def draw_areas(comparison: Mapping[str, Any], path: Path) -> None:
             [area["high"] - mean for mean, area in zip(means, areas)],
         ]
         if side_by_side:
-            axes.errorbar(means, [place], xerr=margins, fmt="o", capsize=3, color="C0")
+            # Not clipped, so that the end of an interval shows at 1, where the axis ends.
+            axes.errorbar(means, [place], xerr=margins, fmt="o", capsize=3, color="C0", clip_on=False)
         else:
             # Side by side by a little, so that intervals do not hide each other.
             shift = 0.01 * (place - (len(names) - 1) / 2)

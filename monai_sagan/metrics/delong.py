@@ -66,8 +66,8 @@ def delong_difference(
         confidence: of the interval, in (0, 1).
 
     Returns:
-        The difference, its interval, and the p-value of the two-sided test that there is none. Without an interval and
-        a p-value where nothing varies, as when both methods give the images the same order.
+        The difference, its interval within [-1, 1], and the p-value of the two-sided test that there is none. Without
+        an interval and a p-value where nothing varies, as when both methods give the images the same order.
 
     Raises:
         ValueError: as :func:`delong_auc`, or if the methods have not as many trainings.
@@ -80,7 +80,7 @@ def delong_difference(
         return PairedDifference(difference, None, None, None)
     error, margin = float(np.sqrt(variance)), _margin(variance, freedom, confidence)
     p_value = float(2 * student.sf(abs(difference) / error, freedom))
-    return PairedDifference(difference, difference - margin, difference + margin, p_value)
+    return PairedDifference(difference, max(-1.0, difference - margin), min(1.0, difference + margin), p_value)
 
 
 @dataclass(frozen=True)

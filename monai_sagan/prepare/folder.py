@@ -51,9 +51,11 @@ def prepare_folder(source: Path, target: Path) -> PrepareReport:
         What became of the images. One that cannot be read is left out, and the rest are used.
 
     Raises:
-        UserError: if there is no healthy image that can be used, ``unlabeled`` is there and holds none, the name of one
-            of the folders is misspelt, or ``target`` is not empty or lies in one of them.
+        UserError: if there is no such folder, or no healthy image that can be used, ``unlabeled`` is there and holds
+            none, the name of one of the folders is misspelt, or ``target`` is not empty or lies in one of them.
     """
+    if not source.is_dir():
+        raise UserError(f"{source}: there is no such folder; give the one that holds 'healthy' and 'unlabeled'.")
     groups = {name: source / name for name in _GROUPS}
     unused = list(_unused(source))
     for folder, meant in unused:

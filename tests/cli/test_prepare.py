@@ -225,6 +225,13 @@ def test_no_test_images(source: Path, tmp_path: Path, run: Callable) -> None:
     assert json.loads((tmp_path / "target" / "data.json").read_text())["test"] == {"0": [], "1": []}
 
 
+def test_there_is_no_source(tmp_path: Path, run: Callable) -> None:
+    outcome = run("prepare", "folder", tmp_path / "nosuch", tmp_path / "target")
+    assert outcome.sentence == (
+        f"{tmp_path / 'nosuch'}: there is no such folder; give the one that holds 'healthy' and 'unlabeled'."
+    )
+
+
 def test_a_needed_folder_is_missing(source: Path, tmp_path: Path, run: Callable) -> None:
     shutil.rmtree(source / "healthy")
     outcome = run("prepare", "folder", source, tmp_path / "target")

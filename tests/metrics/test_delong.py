@@ -47,6 +47,14 @@ def test_the_area_and_its_interval(sample) -> None:
     assert found.high == pytest.approx(min(1.0, found.value + margin))
 
 
+def test_a_difference_stays_within_its_range() -> None:
+    """Of two trainings the chance in training is hardly known: Student's quantile of one degree of freedom is 13."""
+    labels = np.repeat([0, 1], [10, 10])
+    right, wrong = labels.astype(float), 1.0 - labels
+    found = delong_difference(labels, [right, right + np.eye(20)[0] * 2], [right, wrong])
+    assert (found.low, found.high) == (-1.0, 1.0)
+
+
 def test_the_difference(sample) -> None:
     labels, scores, reference = sample
     found = delong_difference(labels, scores[0], reference[0], confidence=0.9)
