@@ -88,7 +88,12 @@ def train(
 
     target = output or Path("runs") / Path(bundle).name
     overrides = _parse_settings(settings or [])
-    workflows.train(bundle, data, target, overrides=overrides, resume=resume, device=device, progress=progress)
+    try:
+        workflows.train(bundle, data, target, overrides=overrides, resume=resume, device=device, progress=progress)
+    except KeyboardInterrupt:
+        if is_first() and progress != "json" and (target / "configs").is_dir():
+            typer.echo(f"Interrupted; the same command with --resume goes on with {target}.", err=True)
+        raise
     if is_first() and progress != "json":
         typer.echo(f"Trained bundle: {target}")
         ranking = target / "eval" / "unlabeled_scores.csv"

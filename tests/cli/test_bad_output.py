@@ -103,7 +103,9 @@ class TestOutputs:
         command = ("train", tiny_bundle, "--data", phantom, "--output", tmp_path / "begun")
         with monkeypatch.context() as context:
             context.setattr("monai_sagan.engines.ContrastTraining.run", interrupt)
-            run(*command)
+            last = run(*command).err.splitlines()[-1:]
+        if interruption is KeyboardInterrupt:
+            assert last == [f"Interrupted; the same command with --resume goes on with {tmp_path / 'begun'}."]
         assert run(*command).sentence.startswith(f"{tmp_path / 'begun'}: exists already and is not empty; add --resume")
         assert run(*command, "--resume").code == 0
         assert (tmp_path / "begun" / WEIGHTS).is_file()
