@@ -49,8 +49,11 @@ def export_network(bundle: str | Path, output: Path, kind: ExportFormat = "onnx"
         if that is larger.
 
     Raises:
-        UserError: if the bundle has no weights, a package is missing, or the file differs from the network.
+        UserError: if ``output`` is a folder, the bundle has no weights, a package is missing, or the file differs from
+            the network.
     """
+    if output.is_dir():
+        raise UserError(f"{output}: this is a folder; give the name of the file to write.")
     _require(kind)
     network, shape = _load_network(find_bundle(bundle))
     images = [torch.rand(count, *shape, generator=torch.Generator().manual_seed(0)) * 2 - 1 for count in _BATCHES]

@@ -97,6 +97,11 @@ def test_onnx_needs_its_extra(run: Callable, monkeypatch: pytest.MonkeyPatch, tm
     assert 'pip install "monai-sagan[onnx]"' in outcome.sentence
 
 
+def test_a_folder_is_no_file(run: Callable, tmp_path: Path) -> None:
+    sentence = run("export", SHIPPED, "--output", tmp_path).sentence
+    assert sentence == f"{tmp_path}: this is a folder; give the name of the file to write."
+
+
 @pytest.mark.parametrize("change", [0.01, float("nan")])
 def test_a_file_that_differs_is_not_kept(
     run: Callable, monkeypatch: pytest.MonkeyPatch, change: float, tmp_path: Path
