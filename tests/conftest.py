@@ -223,7 +223,7 @@ def oblique() -> np.ndarray:
 
 @pytest.fixture
 def a_dicom(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a slice of 12-bit pixels (rows, columns), of a patient with a name.
+    """Writes a slice of a patient with a name: 12-bit pixels (rows, columns), or colours of 8 bits (rows, columns, 3).
 
     Other attributes are given by their keywords; None takes one away.
     """
@@ -231,6 +231,9 @@ def a_dicom(tmp_path: Path) -> Callable[..., Path]:
     def write(name: str = "slice.dcm", pixels: np.ndarray | None = None, number: int = 0, **attributes: Any) -> Path:
         if pixels is None:
             pixels = np.random.default_rng(number).integers(0, 4096, (20, 30)).astype("<u2")
+        if pixels.shape[-1] == 3:
+            sizes = {"Rows": pixels.shape[0], "Columns": pixels.shape[1], "SamplesPerPixel": 3, "BitsStored": 8}
+            attributes = {**sizes, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0, **attributes}
         defaults = {
             "SOPClassUID": CTImageStorage,
             "SOPInstanceUID": f"1.2.3.{number + 1}",

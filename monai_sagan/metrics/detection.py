@@ -63,7 +63,7 @@ def image_auc(labels: ArrayLike, scores: ArrayLike, *, confidence: float = 0.95)
         shared = (truth.size / 2 - 1) * ((1 - true) / (2 - true) + true / (1 + true))
         return true * (1 - true) * (1 + shared) / pairs
 
-    # The images are many, so their variance counts as known.
+    # The images' variance follows from the area, so it counts as known; that of the trainings is estimated.
     freedom = (len(areas) - 1) * (1 + of_images(area) / of_trainings) ** 2 if of_trainings else np.inf
     return score_interval(area, lambda true: of_images(true) + of_trainings, confidence, freedom=freedom)
 

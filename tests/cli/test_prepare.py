@@ -93,17 +93,7 @@ def test_a_coloured_dicom_becomes_the_grey_that_a_bundle_sees(
 ) -> None:
     colours = np.random.default_rng(0).integers(0, 256, (20, 30, 3)).astype(np.uint8)
     for name in ("source/healthy/a.dcm", "source/unlabeled/a.dcm"):
-        (tmp_path / name).parent.mkdir(parents=True)
-        a_dicom(
-            name,
-            pixels=colours,
-            Rows=20,
-            Columns=30,
-            BitsStored=8,
-            SamplesPerPixel=3,
-            PhotometricInterpretation="RGB",
-            PlanarConfiguration=0,
-        )
+        a_dicom(name, pixels=colours)
     assert run("prepare", "folder", tmp_path / "source", tmp_path / "target").code == 0
     found, _ = CaseReader().get_data(tmp_path / "target" / "images" / "healthy" / "a.nii.gz")
     grey = np.asarray(Image.fromarray(colours).convert("L")).T

@@ -94,16 +94,7 @@ class TestPixels:
 
     def test_colours(self, a_dicom: Callable[..., Path]) -> None:
         pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3)).astype("u1")
-        path = a_dicom(
-            pixels=pixels,
-            Rows=20,
-            Columns=30,
-            BitsStored=8,
-            SamplesPerPixel=3,
-            PhotometricInterpretation="RGB",
-            PlanarConfiguration=0,
-        )
-        image = EnsureChannelFirst()(load(path))
+        image = EnsureChannelFirst()(load(a_dicom(pixels=pixels)))
         assert np.array_equal(image.numpy()[..., 0], pixels.transpose(2, 1, 0))
 
     @pytest.mark.parametrize("name", ["slice", "slice.IMA", "1.2.840.113619", "slice.dicom"])
